@@ -1,0 +1,115 @@
+//! How a trial says no: a sentence with the place in the source that says it.
+
+use std::fmt::{self, Debug, Display};
+use std::panic::Location;
+
+use db_locks_core::LockError;
+
+/// What a trial returns.
+pub type Outcome<T = ()> = Result<T, Failure>;
+
+/// Why a trial failed, and where.
+pub struct Failure {
+    message: String,
+    place: &'static Location<'static>,
+}
+
+impl Failure {
+    /// Fails at the caller's line.
+    #[track_caller]
+    pub fn new(message: impl Into<String>) -> Self {
+        Self { message: message.into(), place: Location::caller() }
+    }
+
+    /// The same failure with words about what was going on.
+    pub fn during(mut self, what: &str) -> Self {
+        self.message = format!("{what}: {}", self.message);
+        self
+    }
+}
+
+impl Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}\n  at {}", self.message, self.place)
+    }
+}
+
+impl Debug for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        Display::fmt(self, f)
+    }
+}
+
+impl From<LockError> for Failure {
+    #[track_caller]
+    fn from(error: LockError) -> Self {
+        Self::new(format!("{:?}: {}", error.kind(), error.chain()))
+    }
+}
+
+/// Errors of everything that is not a lock.
+macro_rules! from_errors {
+    ($($error:ty),*) => {$(
+        impl From<$error> for Failure {
+            #[track_caller]
+            fn from(error: $error) -> Self {
+                Self::new(error.to_string())
+            }
+        }
+    )*};
+}
+from_errors!(std::io::Error, serde_json::Error, tokio::task::JoinError, std::num::ParseIntError);
+from_errors!(tokio::sync::AcquireError, std::str::Utf8Error, tokio::time::error::Elapsed);
+
+impl From<String> for Failure {
+    #[track_caller]
+    fn from(message: String) -> Self {
+        Self::new(message)
+    }
+}
+
+/// Fails the trial unless the condition holds.
+macro_rules! check {
+    ($condition:expr) => {
+        check!($condition, "not so: {}", stringify!($condition))
+    };
+    ($condition:expr, $($words:tt)+) => {
+        if !$condition {
+            return Err($crate::failure::Failure::new(format!($($words)+)));
+        }
+    };
+}
+
+/// Fails the trial unless both sides are equal.
+macro_rules! check_eq {
+    ($left:expr, $right:expr) => {
+        check_eq!($left, $right, "{}", stringify!($left))
+    };
+    ($left:expr, $right:expr, $($words:tt)+) => {{
+        let (left, right) = (&$left, &$right);
+        if left != right {
+            return Err($crate::failure::Failure::new(format!(
+                "{}: {left:?} instead of {right:?}",
+                format_args!($($words)+)
+            )));
+        }
+    }};
+}
+
+/// Fails the trial unless the result is an error of this kind.
+macro_rules! check_err {
+    ($result:expr, $kind:ident) => {{
+        match &$result {
+            Err(error) if error.kind() == db_locks_core::ErrorKind::$kind => {}
+            other => {
+                return Err($crate::failure::Failure::new(format!(
+                    "{}: {other:?} instead of {}",
+                    stringify!($result),
+                    stringify!($kind)
+                )));
+            }
+        }
+    }};
+}
+
+pub(crate) use {check, check_eq, check_err};
