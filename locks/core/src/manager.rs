@@ -7,6 +7,7 @@ use crate::lock_id::LockId;
 use crate::models::{MutexLock, Semaphore};
 use crate::options::{AcquireLockOptions, ReleaseLockOptions, SendHeartbeatOptions};
 use crate::protocol::Acquired;
+use crate::repository::Capabilities;
 
 /// Acquires, renews and releases locks, and manages mutexes and semaphores, for one tenant.
 #[async_trait]
@@ -96,6 +97,12 @@ pub trait LockStore: Send + Sync {
     /// A short name of the database, for messages and metrics.
     fn name(&self) -> &'static str;
 
+    /// What the database can do.
+    fn capabilities(&self) -> Capabilities;
+
+    /// See [`crate::LockRepository::poll_ms`].
+    fn poll_ms(&self) -> (u64, u64);
+
     /// The lock that these options ask for.
     ///
     /// # Errors
@@ -134,6 +141,9 @@ pub trait LockStore: Send + Sync {
     /// # Errors
     /// As there.
     async fn send_heartbeat(&self, opts: &SendHeartbeatOptions, new_version: &str) -> LockResult<MutexLock>;
+
+    /// Renews many locks at once, in one round trip where the database can; answers in the same order.
+    async fn send_heartbeats(&self, opts: &[(SendHeartbeatOptions, String)]) -> Vec<LockResult<MutexLock>>;
 
     /// See [`LockManager::create_mutex`].
     ///

@@ -40,9 +40,9 @@ use crate::models::{MutexLock, Remaining};
 /// How long a waiter keeps its place without being seen, in milliseconds. A waiter asks again at least every third of it.
 pub const WAITER_TTL_MS: i64 = 15_000;
 /// How long the waiters of a process count as live after its last sign of life, in milliseconds: what a crash can cost the queue.
-pub const CLIENT_TTL_MS: i64 = 450;
+pub const CLIENT_TTL_MS: i64 = 400;
 /// How often a process with waiters shows life, in milliseconds.
-pub const CLIENT_BEAT_MS: i64 = 120;
+pub const CLIENT_BEAT_MS: i64 = 100;
 /// How long a deleted lock's fence is kept, in milliseconds: one day.
 pub const TOMBSTONE_TTL_MS: i64 = 24 * 3_600 * 1_000;
 /// The most waiters on one lock; one more is refused with `CurrentlyUnavailable` instead of queued.
@@ -95,6 +95,8 @@ pub enum Acquired {
 pub struct Busy {
     /// Live waiters ahead of this one, counted up to [`MAX_POSITION`]: 0 for the head of the queue.
     pub position: u64,
+    /// This waiter's number in the queue of this lock: who came earlier has a smaller one. 0 when it is not in the queue.
+    pub queue_number: u64,
     /// The earliest time from now, in milliseconds, at which the answer can change without anybody's doing: a lease ends.
     pub retry_after_ms: Option<i64>,
     /// A holder (the one whose lease ends first), in its own words.

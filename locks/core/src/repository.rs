@@ -80,6 +80,21 @@ pub trait LockRepository: Send + Sync + std::fmt::Debug {
     /// What the database says.
     async fn beat(&self, locks: &[LockId]) -> LockResult<()>;
 
+    /// Renews many locks; answers in the same order. Stores that can do it in one round trip override this.
+    async fn renew_many(&self, requests: &[RenewRequest]) -> Vec<LockResult<MutexLock>> {
+        let mut replies = Vec::with_capacity(requests.len());
+        for request in requests {
+            replies.push(self.renew(request).await);
+        }
+        replies
+    }
+
+    /// How often the head of a queue asks again in stores without push, in milliseconds: at first and, as it backs
+    /// off, at last.
+    fn poll_ms(&self) -> (u64, u64) {
+        (2, 25)
+    }
+
     /// Returns when the database has said that it may be the turn of `version`, which has been sent in a waiting
     /// [`Self::acquire`] before. May return without cause. Never returns in stores without push.
     async fn rung(&self, version: &str) {
