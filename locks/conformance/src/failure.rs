@@ -85,15 +85,17 @@ macro_rules! check_eq {
     ($left:expr, $right:expr) => {
         check_eq!($left, $right, "{}", stringify!($left))
     };
-    ($left:expr, $right:expr, $($words:tt)+) => {{
-        let (left, right) = (&$left, &$right);
-        if left != right {
-            return Err($crate::failure::Failure::new(format!(
-                "{}: {left:?} instead of {right:?}",
-                format_args!($($words)+)
-            )));
+    ($left:expr, $right:expr, $($words:tt)+) => {
+        // A match keeps temporaries of both sides alive.
+        match (&$left, &$right) {
+            (left, right) if left == right => {}
+            (left, right) => {
+                let words = format!($($words)+);
+                let message = format!("{words}: {left:?} instead of {right:?}");
+                return Err($crate::failure::Failure::new(message));
+            }
         }
-    }};
+    };
 }
 
 /// Fails the trial unless the result is an error of this kind.

@@ -1,9 +1,10 @@
 //! What every trial starts with: a tenant, a client, and short ways to ask for things.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use db_locks_core::models::{DEFAULT_LEASE_MS, new_version};
+use db_locks_core::protocol::CLIENT_BEAT_MS;
 use db_locks_core::{
     AcquireRequest, Acquired, Busy, LockId, LockResult, LocksConfig, MutexLock, ReleaseRequest, RenewRequest,
 };
@@ -41,6 +42,35 @@ impl Fixture {
     pub(crate) fn semaphore(&self, key: &str) -> LockResult<LockId> {
         LockId::semaphore(&self.config.tenant_id, key)
     }
+
+    /// Asks for a mutex and for a semaphore of one slot: what holds for one must hold for the other.
+    pub(crate) fn both(&self, key: &str) -> LockResult<[Ask; 2]> {
+        Ok([ask(&self.mutex(key)?), ask(&self.semaphore(key)?).size(1)])
+    }
+
+    /// Holds as many slots as asked for, each under a version of its own.
+    pub(crate) async fn hold(&self, asked: &Ask, count: usize) -> Outcome<Vec<MutexLock>> {
+        let mut held = Vec::with_capacity(count);
+        for _ in 0..count {
+            held.push(asked.anew().granted(&self.store).await?);
+        }
+        Ok(held)
+    }
+
+    /// Releases, which must free the slot.
+    pub(crate) async fn release(&self, lock: &MutexLock) -> Outcome {
+        match self.store.release(&release(lock)?).await? {
+            true => Ok(()),
+            false => Err(Failure::new(format!("the release of {} was refused", lock.mutex_key))),
+        }
+    }
+
+    /// How much later than it must an expired lock may be granted to one who asks all the time: generous, since the
+    /// machine may be busy. Without a clock in the database the asker has to watch for a whole lease first.
+    pub(crate) fn patience(&self, lease_ms: u64) -> Duration {
+        let watched = if self.backend.capabilities().server_clock { 0 } else { 2 * lease_ms };
+        Duration::from_millis(lease_ms + watched + 3_000)
+    }
 }
 
 /// Builds one [`AcquireRequest`]: by default fair, not waiting, under a new version, for 15 s.
@@ -67,6 +97,11 @@ pub(crate) fn ask(lock: &LockId) -> Ask {
 }
 
 impl Ask {
+    /// The same under a new version.
+    pub(crate) fn anew(&self) -> Self {
+        self.clone().version(&new_version())
+    }
+
     pub(crate) fn version(mut self, version: &str) -> Self {
         self.0.version = version.to_string();
         self
@@ -124,6 +159,61 @@ impl Ask {
             Acquired::Granted(lock) => Err(Failure::new(format!("{} was granted: {lock:?}", self.0.lock))),
         }
     }
+}
+
+impl Ask {
+    /// Asks again and again, under the same version, until granted or `within` is over.
+    pub(crate) async fn until_granted(&self, store: &Arc<dyn Store>, within: Duration) -> Outcome<MutexLock> {
+        let begun = Instant::now();
+        loop {
+            match self.on(store).await? {
+                Acquired::Granted(lock) => return Ok(lock),
+                Acquired::Busy(busy) if begun.elapsed() > within => {
+                    let words = format!("{} not granted within {within:?}: {busy:?}", self.0.lock);
+                    return Err(Failure::new(words));
+                }
+                Acquired::Busy(busy) => self.pause(store, &busy).await,
+            }
+        }
+    }
+
+    /// The head of the queue asks often, the others seldom; all of them listen.
+    async fn pause(&self, store: &Arc<dyn Store>, busy: &Busy) {
+        let pause = sleep_ms((10 + 15 * busy.position).min(200));
+        if self.0.wait {
+            tokio::select! { () = pause => {}, () = store.rung(&self.0.version) => {} }
+        } else {
+            pause.await;
+        }
+    }
+}
+
+/// Shows that a client lives and waits, as the manager does for its waiters, until dropped.
+pub(crate) struct Heart(tokio::task::JoinHandle<()>);
+
+impl Heart {
+    /// Beats for `locks` from now on.
+    pub(crate) fn of(store: &Arc<dyn Store>, locks: &[LockId]) -> Self {
+        let (store, locks) = (Arc::clone(store), locks.to_vec());
+        Self(tokio::spawn(async move {
+            loop {
+                // A beat that fails is made good by the next one.
+                let _ = store.beat(&locks).await;
+                tokio::time::sleep(Duration::from_millis(CLIENT_BEAT_MS as u64)).await;
+            }
+        }))
+    }
+}
+
+impl Drop for Heart {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// The fencing token, which every grant has.
+pub(crate) fn token(lock: &MutexLock) -> Outcome<u64> {
+    lock.fencing_token.ok_or_else(|| Failure::new(format!("no fencing token in {lock:?}")))
 }
 
 /// The renewal of `lock` to a new version, for its own lease again.

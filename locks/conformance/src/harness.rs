@@ -28,6 +28,8 @@ pub(crate) enum Need {
     Proxy,
     /// Expiry by the database's own clock.
     ServerClock,
+    /// Waiters that the database wakes.
+    Push,
     /// The lack of a clock in the database.
     NoServerClock,
 }
@@ -45,6 +47,7 @@ impl Need {
                 (backend.server_kind().is_some(), "no single server that a proxy could stand before")
             }
             Self::ServerClock => (can.server_clock, "the database has no clock"),
+            Self::Push => (can.push, "the database cannot wake waiters"),
             Self::NoServerClock => (!can.server_clock, "the database's own clock decides"),
         };
         (!has).then_some(reason)

@@ -1,0 +1,371 @@
+//! The queue: first come, first served among the live (I4, R4 to R6).
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use db_locks_core::protocol::{CLIENT_TTL_MS, WAITER_TTL_MS};
+use db_locks_core::{LockId, MutexLock};
+
+use crate::backend::Store;
+use crate::failure::{Outcome, check, check_eq};
+use crate::fixture::{Ask, Fixture, Heart, ask, sleep_ms};
+use crate::harness::suite;
+
+suite![
+    newcomer_never_passes_a_live_waiter,
+    newcomer_takes_what_waiters_leave,
+    ten_waiters_of_a_mutex_are_served_in_order,
+    ten_waiters_of_a_semaphore_are_served_in_order,
+    waiter_asks_again_without_losing_its_place,
+    waiter_comes_before_newcomers_when_a_lease_ends,
+    abandoned_waiter_is_skipped_at_once,
+    granted_waiter_leaves_the_queue,
+    refusal_without_waiting_leaves_no_ticket,
+    unfair_acquire_barges_and_never_queues,
+    dead_waiter_is_skipped_when_its_client_is_silent: needs(SeparateClients),
+    twenty_dead_waiters_cost_one_silence: needs(SeparateClients),
+    returning_client_has_its_old_place: needs(SeparateClients),
+    waiter_that_never_asks_again_loses_its_place,
+    release_rings_the_first_waiter: needs(Push),
+];
+
+/// A waiter of a client of its own, in the queue and alive.
+struct Waiter {
+    store: Arc<dyn Store>,
+    asked: Ask,
+    _heart: Heart,
+}
+
+impl Waiter {
+    async fn enter(f: &Fixture, asked: &Ask) -> Outcome<Self> {
+        Self::enter_on(&f.another().await?, asked).await
+    }
+
+    async fn enter_on(store: &Arc<dyn Store>, asked: &Ask) -> Outcome<Self> {
+        let asked = asked.anew().waiting();
+        asked.busy(store).await?;
+        let _heart = Heart::of(store, std::slice::from_ref(&asked.0.lock));
+        Ok(Self { store: Arc::clone(store), asked, _heart })
+    }
+
+    fn id(&self) -> &LockId {
+        &self.asked.0.lock
+    }
+
+    /// Shows life right now: what is asked next, finds this waiter alive even on a machine that is slow to beat.
+    async fn beat(&self) -> Outcome {
+        Ok(self.store.beat(std::slice::from_ref(self.id())).await?)
+    }
+
+    async fn granted(&self) -> Outcome<MutexLock> {
+        self.asked.granted(&self.store).await
+    }
+}
+
+async fn newcomer_never_passes_a_live_waiter(f: Fixture) -> Outcome {
+    for asked in f.both("one")? {
+        let held = asked.granted(&f.store).await?;
+        let waiter = Waiter::enter(&f, &asked).await?;
+        let newcomer = asked.anew();
+        waiter.beat().await?;
+        check_eq!(newcomer.busy(&f.store).await?.position, 1);
+        f.release(&held).await?;
+        for _ in 0..5 {
+            waiter.beat().await?;
+            check_eq!(newcomer.busy(&f.store).await?.position, 1);
+            sleep_ms(20).await;
+        }
+        let next = waiter.granted().await?;
+        check!(next.fencing_token > held.fencing_token);
+        newcomer.busy(&f.store).await?;
+        f.release(&next).await?;
+        newcomer.granted(&f.store).await?;
+    }
+    Ok(())
+}
+
+/// R4: a newcomer is refused only what live waiters have a claim to.
+async fn newcomer_takes_what_waiters_leave(f: Fixture) -> Outcome {
+    let asked = ask(&f.semaphore("one")?).size(3);
+    let held = f.hold(&asked, 3).await?;
+    let waiter = Waiter::enter(&f, &asked).await?;
+    f.release(&held[0]).await?;
+    waiter.beat().await?;
+    asked.anew().busy(&f.store).await?;
+    f.release(&held[1]).await?;
+    waiter.beat().await?;
+    asked.anew().granted(&f.store).await?;
+    waiter.beat().await?;
+    asked.anew().busy(&f.store).await?;
+    waiter.granted().await?;
+    Ok(())
+}
+
+/// Ten waiters of three clients, in the order in which they came.
+async fn ten_waiters(f: &Fixture, asked: &Ask) -> Outcome<Vec<Waiter>> {
+    let stores = [f.another().await?, f.another().await?, f.another().await?];
+    let mut waiters = Vec::new();
+    let mut last_number = 0;
+    for place in 0..10 {
+        // The beats of those who came earlier keep them alive in slow databases.
+        for store in &stores[..place.min(3)] {
+            store.beat(std::slice::from_ref(&asked.0.lock)).await?;
+        }
+        let waiter = Waiter::enter_on(&stores[place % 3], asked).await?;
+        let busy = waiter.asked.busy(&waiter.store).await?;
+        check_eq!(busy.position, place as u64);
+        check!(busy.queue_number > last_number, "number {} after {last_number}", busy.queue_number);
+        last_number = busy.queue_number;
+        waiters.push(waiter);
+    }
+    Ok(waiters)
+}
+
+async fn ten_waiters_of_a_mutex_are_served_in_order(f: Fixture) -> Outcome {
+    let asked = ask(&f.mutex("one")?);
+    let mut held = asked.granted(&f.store).await?;
+    let mut waiters = ten_waiters(&f, &asked).await?;
+    while !waiters.is_empty() {
+        f.release(&held).await?;
+        for later in waiters[1..].iter().rev() {
+            for waiter in waiters.iter().take(3) {
+                waiter.beat().await?;
+            }
+            later.asked.busy(&later.store).await?;
+        }
+        held = waiters.remove(0).granted().await?;
+    }
+    Ok(())
+}
+
+async fn ten_waiters_of_a_semaphore_are_served_in_order(f: Fixture) -> Outcome {
+    let asked = ask(&f.semaphore("one")?).size(3);
+    let mut held = f.hold(&asked, 3).await?;
+    let mut waiters = ten_waiters(&f, &asked).await?;
+    while !waiters.is_empty() {
+        for lock in held.drain(..) {
+            f.release(&lock).await?;
+        }
+        let served = waiters.len().min(3);
+        for later in waiters[served..].iter().rev() {
+            for waiter in waiters.iter().take(3) {
+                waiter.beat().await?;
+            }
+            later.asked.busy(&later.store).await?;
+        }
+        // The first three have a claim to a slot each, whoever of them asks first.
+        for waiter in waiters.drain(..served).rev() {
+            held.push(waiter.granted().await?);
+        }
+    }
+    Ok(())
+}
+
+async fn waiter_asks_again_without_losing_its_place(f: Fixture) -> Outcome {
+    for asked in f.both("one")? {
+        let held = asked.granted(&f.store).await?;
+        let first = Waiter::enter(&f, &asked).await?;
+        let second = Waiter::enter(&f, &asked).await?;
+        let number = first.asked.busy(&first.store).await?.queue_number;
+        for _ in 0..3 {
+            let busy = first.asked.busy(&first.store).await?;
+            check_eq!((busy.position, busy.queue_number), (0, number));
+            check_eq!(second.asked.busy(&second.store).await?.position, 1);
+        }
+        // A lost acquire is sent again through another connection: the same ticket.
+        check_eq!(second.asked.busy(&f.another().await?).await?.position, 1);
+        f.release(&held).await?;
+        first.granted().await?;
+    }
+    Ok(())
+}
+
+async fn waiter_comes_before_newcomers_when_a_lease_ends(f: Fixture) -> Outcome {
+    for asked in f.both("one")? {
+        asked.clone().lease_ms(400).granted(&f.store).await?;
+        let waiter = Waiter::enter(&f, &asked).await?;
+        let patience = f.patience(400);
+        let begun = Instant::now();
+        while begun.elapsed() < Duration::from_millis(600) {
+            waiter.beat().await?;
+            asked.anew().busy(&f.store).await?;
+            sleep_ms(20).await;
+        }
+        waiter.asked.until_granted(&waiter.store, patience).await?;
+        asked.anew().busy(&f.store).await?;
+    }
+    Ok(())
+}
+
+async fn abandoned_waiter_is_skipped_at_once(f: Fixture) -> Outcome {
+    for asked in f.both("one")? {
+        let held = asked.granted(&f.store).await?;
+        let first = Waiter::enter(&f, &asked).await?;
+        let second = Waiter::enter_on(&first.store, &asked).await?;
+        first.store.abandon(first.id(), &first.asked.0.version).await?;
+        check_eq!(second.asked.busy(&second.store).await?.position, 0);
+        f.release(&held).await?;
+        let next = second.granted().await?;
+        f.release(&next).await?;
+        // Nobody is left in the queue.
+        asked.anew().granted(&f.store).await?;
+    }
+    Ok(())
+}
+
+async fn granted_waiter_leaves_the_queue(f: Fixture) -> Outcome {
+    for asked in f.both("one")? {
+        let held = asked.granted(&f.store).await?;
+        let waiter = Waiter::enter(&f, &asked).await?;
+        f.release(&held).await?;
+        let next = waiter.granted().await?;
+        check_eq!(asked.anew().busy(&f.store).await?.position, 0);
+        f.release(&next).await?;
+        waiter.beat().await?;
+        asked.anew().granted(&f.store).await?;
+    }
+    Ok(())
+}
+
+async fn refusal_without_waiting_leaves_no_ticket(f: Fixture) -> Outcome {
+    for asked in f.both("one")? {
+        let held = asked.granted(&f.store).await?;
+        let other = f.another().await?;
+        for _ in 0..3 {
+            let busy = asked.anew().busy(&other).await?;
+            check_eq!((busy.position, busy.queue_number), (0, 0));
+        }
+        let _heart = Heart::of(&other, std::slice::from_ref(&asked.0.lock));
+        f.release(&held).await?;
+        asked.anew().granted(&f.store).await?;
+    }
+    Ok(())
+}
+
+async fn unfair_acquire_barges_and_never_queues(f: Fixture) -> Outcome {
+    for asked in f.both("one")? {
+        let unfair = asked.anew().with(|request| request.fair = false);
+        let held = asked.granted(&f.store).await?;
+        let waiter = Waiter::enter(&f, &asked).await?;
+        unfair.clone().waiting().busy(&f.store).await?;
+        f.release(&held).await?;
+        waiter.beat().await?;
+        let barged = unfair.granted(&f.store).await?;
+        waiter.asked.busy(&waiter.store).await?;
+        f.release(&barged).await?;
+        let next = waiter.granted().await?;
+        f.release(&next).await?;
+        asked.anew().granted(&f.store).await?;
+    }
+    Ok(())
+}
+
+/// Leaves `count` waiters of a client that says nothing more in the queue; returns when it was last heard.
+async fn dead_waiters(f: &Fixture, asked: &Ask, count: usize) -> Outcome<Instant> {
+    let dead = f.another().await?;
+    let mut last_heard = Instant::now();
+    for _ in 0..count {
+        last_heard = Instant::now();
+        asked.anew().waiting().busy(&dead).await?;
+    }
+    Ok(last_heard)
+}
+
+/// The dead wait before a live one; how long until that one is served, since the dead were last heard?
+async fn served_after_dead(f: &Fixture, asked: &Ask, count: usize) -> Outcome<Duration> {
+    let held = asked.granted(&f.store).await?;
+    let last_heard = dead_waiters(f, asked, count).await?;
+    let waiter = Waiter::enter(f, asked).await?;
+    f.release(&held).await?;
+    waiter.asked.until_granted(&waiter.store, Duration::from_secs(12)).await?;
+    Ok(last_heard.elapsed())
+}
+
+/// One silence, and a generous margin for a busy machine; a place kept for [`WAITER_TTL_MS`] would take far longer.
+fn check_one_silence(silence: Duration) -> Outcome {
+    let ttl = Duration::from_millis(CLIENT_TTL_MS as u64);
+    check!(silence >= ttl, "a client counted as dead after {silence:?}, before its time of {ttl:?}");
+    check!(silence < ttl + Duration::from_millis(2_500), "a dead client was waited for {silence:?}");
+    Ok(())
+}
+
+async fn dead_waiter_is_skipped_when_its_client_is_silent(f: Fixture) -> Outcome {
+    for asked in f.both("one")? {
+        check_one_silence(served_after_dead(&f, &asked, 1).await?)?;
+    }
+    Ok(())
+}
+
+async fn twenty_dead_waiters_cost_one_silence(f: Fixture) -> Outcome {
+    for asked in f.both("one")? {
+        check_one_silence(served_after_dead(&f, &asked, 20).await?)?;
+    }
+    Ok(())
+}
+
+/// R6: who is not live is skipped, not removed.
+async fn returning_client_has_its_old_place(f: Fixture) -> Outcome {
+    for asked in f.both("one")? {
+        let held = asked.granted(&f.store).await?;
+        let sleeper = f.another().await?;
+        let early = asked.anew().waiting();
+        early.busy(&sleeper).await?;
+        let late = Waiter::enter(&f, &asked).await?;
+        sleep_ms(CLIENT_TTL_MS as u64 + 300).await;
+        f.release(&held).await?;
+        let next = late.asked.until_granted(&late.store, Duration::from_secs(5)).await?;
+
+        // It is back, and still before whoever came after it.
+        sleeper.beat(std::slice::from_ref(&asked.0.lock)).await?;
+        let newcomer = Waiter::enter(&f, &asked).await?;
+        sleeper.beat(std::slice::from_ref(&asked.0.lock)).await?;
+        check_eq!(newcomer.asked.busy(&newcomer.store).await?.position, 1);
+        f.release(&next).await?;
+        sleeper.beat(std::slice::from_ref(&asked.0.lock)).await?;
+        newcomer.asked.busy(&newcomer.store).await?;
+        early.granted(&sleeper).await?;
+    }
+    Ok(())
+}
+
+/// R5: its process lives, but nobody is behind this ticket any more.
+async fn waiter_that_never_asks_again_loses_its_place(f: Fixture) -> Outcome {
+    let asked = ask(&f.mutex("one")?).lease_ms(60_000);
+    let held = asked.granted(&f.store).await?;
+    let queued = Instant::now();
+    let forgotten = Waiter::enter(&f, &asked).await?;
+    f.release(&held).await?;
+    let newcomer = asked.anew();
+    forgotten.beat().await?;
+    newcomer.busy(&f.store).await?;
+    let deadline = Duration::from_millis(WAITER_TTL_MS as u64);
+    newcomer.until_granted(&f.store, deadline + Duration::from_secs(5)).await?;
+    // A machine that could not beat for a while would have let the newcomer in early; that is not what is looked for here.
+    check!(queued.elapsed() >= deadline / 2, "forgotten after {:?}", queued.elapsed());
+    Ok(())
+}
+
+async fn release_rings_the_first_waiter(f: Fixture) -> Outcome {
+    for asked in f.both("one")? {
+        let held = asked.granted(&f.store).await?;
+        let waiter = Waiter::enter(&f, &asked).await?;
+        let later = Waiter::enter(&f, &asked).await?;
+        // A ring may come without cause, so only rings after the release count for something: the waiter is granted.
+        let version = waiter.asked.0.version.clone();
+        let store = waiter.store.clone();
+        let served = tokio::spawn(async move {
+            loop {
+                store.rung(&version).await;
+                if let Ok(lock) = waiter.granted().await {
+                    return lock;
+                }
+            }
+        });
+        sleep_ms(100).await;
+        f.release(&held).await?;
+        let next = tokio::time::timeout(Duration::from_secs(5), served).await??;
+        check!(next.fencing_token > held.fencing_token);
+        later.asked.busy(&later.store).await?;
+    }
+    Ok(())
+}
