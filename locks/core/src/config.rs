@@ -38,7 +38,7 @@ pub enum RepositoryProvider {
 #[serde(deny_unknown_fields)]
 pub struct LocksConfig {
     /// Whose locks these are; tenants never see each other's.
-    #[serde(default = "default_tenant")]
+    #[serde(default = "LocksConfig::default_tenant")]
     pub tenant_id: String,
     /// How often a guard renews at the latest, in milliseconds (5000).
     pub heartbeat_period_ms: Option<i64>,
@@ -80,11 +80,12 @@ pub struct LocksConfig {
     pub owner: Option<String>,
 }
 
-fn default_tenant() -> String {
-    "local-host-name".to_string()
-}
-
 impl LocksConfig {
+    /// The tenant when none is named: `local-host-name`, as the seeds have it.
+    pub fn default_tenant() -> String {
+        "local-host-name".to_string()
+    }
+
     /// A configuration for `tenant_id` with every default.
     pub fn new(tenant_id: &str) -> Self {
         Self {

@@ -35,10 +35,12 @@ impl HeldLocks {
         self.change(|held| held.insert(lock.version.clone(), lock.remaining.ends_at()));
     }
 
+    /// A renewal that comes back after the release does not count the lock as held again.
     pub(crate) fn renewed(&self, old_version: &str, lock: &MutexLock) {
         self.change(|held| {
-            held.remove(old_version);
-            held.insert(lock.version.clone(), lock.remaining.ends_at())
+            if held.remove(old_version).is_some() {
+                held.insert(lock.version.clone(), lock.remaining.ends_at());
+            }
         });
     }
 

@@ -29,9 +29,12 @@
 
 pub mod config_file;
 pub mod factory;
+mod guard;
 mod held;
+mod locks;
 mod manager;
 mod metrics;
+mod renewer;
 mod retry;
 mod stores;
 mod waiting;
@@ -44,6 +47,8 @@ pub use db_locks_core::{
     SemaphoreRepository, SendHeartbeatOptions, SendHeartbeatOptionsBuilder, error, lock_id,
     manager as traits, models, options, protocol,
 };
+pub use guard::{LockGuard, Lost};
+pub use locks::{Acquire, Locks};
 pub use manager::{LockManagerImpl, WaitEvent, WaitObserver};
 /// The process-wide Prometheus registry, and the type of any other.
 pub use prometheus::{Registry, default_registry};

@@ -12,6 +12,7 @@ use db_locks_core::{
     LocksConfig, MutexLock, ReleaseLockOptions, Semaphore, SendHeartbeatOptions,
 };
 use prometheus::Registry;
+use tokio_util::task::TaskTracker;
 
 use crate::held::HeldLocks;
 use crate::metrics::LockMetrics;
@@ -29,8 +30,10 @@ struct Inner {
     retry: RetryPolicy,
     owner: String,
     room: WaitRoom,
-    held: HeldLocks,
+    held: Arc<HeldLocks>,
     observer: Option<WaitObserver>,
+    /// Clean-ups behind callers that went away.
+    cleanups: TaskTracker,
 }
 
 /// Told what an acquisition waits for, each time the database has said it is still busy.
@@ -49,8 +52,8 @@ pub struct WaitEvent {
     pub limit: Duration,
 }
 
-/// Time left for an abandoned acquisition to be cleared up behind its caller's back.
-const ABANDON_LIMIT: Duration = Duration::from_secs(15);
+/// Time left for clearing up behind a caller's back.
+const CLEAN_UP_LIMIT: Duration = Duration::from_secs(15);
 
 impl std::fmt::Debug for LockManagerImpl {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -87,13 +90,14 @@ impl LockManagerImpl {
         let metrics = LockMetrics::register(registry)?;
         Ok(Self {
             inner: Arc::new(Inner {
-                held: HeldLocks::new(metrics.clone(), store.name()),
+                held: Arc::new(HeldLocks::new(metrics.clone(), store.name())),
                 room: WaitRoom::new(store.clone()),
                 retry: RetryPolicy::new(config),
                 store,
                 metrics,
                 owner,
                 observer,
+                cleanups: TaskTracker::new(),
             }),
         })
     }
@@ -101,6 +105,36 @@ impl LockManagerImpl {
     /// Who this manager is to those who wait for its locks.
     pub fn owner(&self) -> &str {
         &self.inner.owner
+    }
+
+    /// Returns when every acquisition whose future was dropped has been cleared up in the database (each is given up
+    /// after 15 s). For programs that end: what is still open then ends with its lease, or with its place in the queue.
+    pub async fn settled(&self) {
+        self.inner.cleanups.close();
+        self.inner.cleanups.wait().await;
+        self.inner.cleanups.reopen();
+    }
+
+    /// The store, for those who renew beside the manager.
+    pub(crate) fn shared_store(&self) -> Arc<dyn LockStore> {
+        self.inner.store.clone()
+    }
+
+    /// The locks that this process believes it holds.
+    pub(crate) fn held(&self) -> Arc<HeldLocks> {
+        self.inner.held.clone()
+    }
+
+    /// Runs something behind the caller's back, bounded in time; [`Self::settled`] waits for it.
+    pub(crate) fn clean_up(&self, task: impl Future<Output = ()> + Send + 'static) {
+        // Without a runtime nothing can be sent; then leases and places in queues end by themselves.
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
+        let bounded = async move {
+            if tokio::time::timeout(CLEAN_UP_LIMIT, task).await.is_err() {
+                tracing::warn!("could not clear up in time");
+            }
+        };
+        self.inner.cleanups.spawn_on(bounded, &runtime);
     }
 
     /// The store below.
@@ -214,18 +248,15 @@ impl Drop for Ticket {
         if !self.open {
             return;
         }
-        // Without a runtime nothing can be sent; then the ticket's own deadlines clear it.
-        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
+        let manager = LockManagerImpl { inner: self.inner.clone() };
         let (inner, lock, version) =
             (self.inner.clone(), self.lock.clone(), std::mem::take(&mut self.version));
-        runtime.spawn(async move {
-            let abandon = inner.call("abandon", || inner.store.abandon(&lock, &version));
-            match tokio::time::timeout(ABANDON_LIMIT, abandon).await {
-                Ok(Ok(())) => inner.room.released(&lock),
-                Ok(Err(error)) => {
+        manager.clean_up(async move {
+            match inner.call("abandon", || inner.store.abandon(&lock, &version)).await {
+                Ok(()) => inner.room.released(&lock),
+                Err(error) => {
                     tracing::warn!(%lock, error = %error.chain(), "could not clear up a given-up wait")
                 }
-                Err(_) => tracing::warn!(%lock, "could not clear up a given-up wait in time"),
             }
         });
     }

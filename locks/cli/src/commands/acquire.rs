@@ -1,0 +1,89 @@
+//! `db-locks acquire`
+
+use db_locks::{AcquireLockOptionsBuilder, LockManager, LockResult};
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::app::App;
+use crate::{exit, output, progress};
+
+/// What to acquire, and for how long.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Key of the mutex or semaphore
+    #[arg(short, long)]
+    pub(crate) key: String,
+    /// Lease in seconds
+    #[arg(short, long, default_value_t = 15, allow_negative_numbers = true)]
+    lease: i64,
+    /// Acquire one of this many locks of a semaphore, which is created if it does not exist
+    #[arg(short, long, value_name = "N")]
+    semaphore_max_size: Option<u32>,
+    /// Data to keep with the lock
+    #[arg(short, long)]
+    data: Option<String>,
+    /// Seconds to wait for the lock [default: as long as the lease]; 0 does not wait
+    #[arg(short, long, value_name = "SECONDS")]
+    wait: Option<u32>,
+    /// Delete the lock when it is released
+    #[arg(long)]
+    delete_on_release: bool,
+    /// Do not create the lock if it does not exist
+    #[arg(long)]
+    only_if_exists: bool,
+}
+
+pub(crate) async fn run(args: &Args, app: &App) -> LockResult<u8> {
+    let mut opts = AcquireLockOptionsBuilder::new(&args.key)
+        .with_lease_duration_millis(super::millis(args.lease))
+        .with_delete_on_release(args.delete_on_release)
+        .with_acquire_only_if_already_exists(args.only_if_exists);
+    if let Some(size) = args.semaphore_max_size {
+        opts = opts.with_semaphore_max_size(size);
+    }
+    if let Some(data) = &args.data {
+        opts = opts.with_data(data);
+    }
+    if let Some(secs) = args.wait {
+        opts = opts.with_override_time_to_wait_for_lock_ms(i64::from(secs) * 1_000);
+    }
+    let opts = opts.build();
+    let granted = tokio::select! {
+        granted = app.manager.acquire_lock(&opts) => granted,
+        number = ended_by_signal() => {
+            progress::clear();
+            // The dropped acquisition leaves the queue before the program ends.
+            app.manager.settled().await;
+            return Ok(128 + number);
+        }
+    };
+    progress::clear();
+    match granted {
+        Ok(lock) => {
+            output::lock(app.json, &lock)?;
+            Ok(exit::OK)
+        }
+        Err(error) => {
+            app.manager.settled().await;
+            Err(error)
+        }
+    }
+}
+
+/// The number of the first signal that asks this program to end.
+async fn ended_by_signal() -> u8 {
+    let listen = |kind| signal(kind).ok();
+    let (mut int, mut term, mut hup) =
+        (listen(SignalKind::interrupt()), listen(SignalKind::terminate()), listen(SignalKind::hangup()));
+    // A signal that cannot be listened for ends the program by itself.
+    let wait = async |signal: &mut Option<tokio::signal::unix::Signal>| match signal {
+        Some(signal) => {
+            signal.recv().await;
+        }
+        None => std::future::pending().await,
+    };
+    tokio::select! {
+        () = wait(&mut int) => 2,
+        () = wait(&mut term) => 15,
+        () = wait(&mut hup) => 1,
+    }
+}

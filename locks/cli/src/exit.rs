@@ -1,0 +1,83 @@
+//! Exit codes: one for each outcome, the only place where errors become numbers.
+
+use std::io::IsTerminal;
+use std::process::ExitCode;
+
+use db_locks::{ErrorKind, LockError};
+
+/// It worked: granted, renewed, released, found.
+pub(crate) const OK: u8 = 0;
+/// A failure that has no code of its own.
+pub(crate) const FAILED: u8 = 1;
+/// Wrong arguments, or a value that is not allowed; no database was asked.
+pub(crate) const USAGE: u8 = 2;
+/// Others held the lock all the time.
+pub(crate) const NOT_GRANTED: u8 = 3;
+/// No such lock, or the version is not the current one.
+pub(crate) const NOT_FOUND: u8 = 4;
+/// The database cannot be reached or does not answer in time.
+pub(crate) const UNREACHABLE: u8 = 5;
+/// The lease was lost while a program ran under it.
+pub(crate) const LEASE_LOST: u8 = 6;
+/// The database refused the credentials, or they do not allow to write.
+pub(crate) const ACCESS_DENIED: u8 = 7;
+/// What was to be deleted or shrunk is held.
+pub(crate) const IN_USE: u8 = 8;
+
+/// The table of codes, for `--help` and the man page.
+pub(crate) const HELP: &str = "\
+Exit codes:
+  0  done: granted, renewed, released, found
+  1  failed in a way that has no code of its own
+  2  wrong arguments or values; the database was not asked
+  3  not granted: others held the lock all the time
+  4  not found, or the version is not (or no longer) the current one
+  5  the database cannot be reached
+  6  the lease was lost
+  7  access denied: wrong credentials, or a read-only database
+  8  in use: what was to be deleted or shrunk is held
+  128+N  ended by signal N while waiting
+
+Data goes to stdout, words go to stderr. Passwords in URLs are never shown.";
+
+/// The code for an error.
+pub(crate) fn code(error: &LockError) -> u8 {
+    match error.kind() {
+        ErrorKind::NotGranted => NOT_GRANTED,
+        ErrorKind::NotFound => NOT_FOUND,
+        ErrorKind::Validation => USAGE,
+        ErrorKind::AccessDenied => ACCESS_DENIED,
+        ErrorKind::CurrentlyUnavailable => match std::error::Error::source(error) {
+            Some(_) => UNREACHABLE,
+            None => IN_USE,
+        },
+        ErrorKind::Database | ErrorKind::DuplicateKey | ErrorKind::Serialization | ErrorKind::Runtime => {
+            FAILED
+        }
+    }
+}
+
+/// Says what went wrong, and gives its code.
+pub(crate) fn of_error(error: &LockError) -> ExitCode {
+    let hint = if std::io::stderr().is_terminal() { hint(error.kind()) } else { "" };
+    eprintln!("db-locks: {}{hint}", error.chain());
+    ExitCode::from(code(error))
+}
+
+fn hint(kind: ErrorKind) -> &'static str {
+    match kind {
+        ErrorKind::NotFound => {
+            "\n  (the version changes with each heartbeat; `get-mutex` shows the current state)"
+        }
+        ErrorKind::NotGranted => "\n  (`--wait SECONDS` waits longer; `get-mutex` shows who holds it)",
+        _ => "",
+    }
+}
+
+/// Help and version are no failure; everything else that the parser says is a wrong use.
+pub(crate) fn of_usage(error: &clap::Error) -> ExitCode {
+    let failed = error.use_stderr();
+    // Nothing is left to say if even the message cannot be written.
+    let _ = error.print();
+    ExitCode::from(if failed { USAGE } else { OK })
+}
