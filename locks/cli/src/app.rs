@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use db_locks::{
-    DefaultLockStore, FairLockStore, LockManagerImpl, LockResult, LockStore, LocksConfig, Registry,
+    DefaultLockStore, FairLockStore, LockManagerImpl, LockResult, LockStore, Locks, LocksConfig, Registry,
     RepositoryProvider, config_file, factory,
 };
 
@@ -14,6 +14,8 @@ use crate::progress;
 pub(crate) struct App {
     pub(crate) manager: Arc<LockManagerImpl>,
     pub(crate) json: bool,
+    config: LocksConfig,
+    registry: Registry,
 }
 
 impl App {
@@ -21,9 +23,15 @@ impl App {
     pub(crate) async fn connect(cli: &Cli, chosen: Chosen) -> LockResult<Self> {
         let config = config(cli, chosen)?;
         let store = store(provider(cli.provider), &config).await?;
+        let registry = Registry::new();
         let manager =
-            LockManagerImpl::with_wait_observer(&config, store, &Registry::new(), progress::on_a_terminal())?;
-        Ok(Self { manager: Arc::new(manager), json: cli.json_output })
+            LockManagerImpl::with_wait_observer(&config, store, &registry, progress::on_a_terminal())?;
+        Ok(Self { manager: Arc::new(manager), json: cli.json_output, config, registry })
+    }
+
+    /// Guards over the same manager.
+    pub(crate) fn locks(&self) -> LockResult<Locks> {
+        Locks::over(self.manager.clone(), &self.config, &self.registry)
     }
 }
 

@@ -77,6 +77,8 @@ pub(crate) enum Command {
     DeleteSemaphore(commands::delete_semaphore::Args),
     /// List the locks of a semaphore, held and free
     GetSemaphoreMutexes(commands::get_semaphore_mutexes::Args),
+    /// Hold a lock while a program runs
+    Run(commands::run::Args),
     /// Create or update the tables of the database
     Migrate(commands::migrate::Args),
     /// Print a completion script for a shell

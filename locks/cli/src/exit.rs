@@ -5,6 +5,8 @@ use std::process::ExitCode;
 
 use db_locks::{ErrorKind, LockError};
 
+use crate::args::Command;
+
 /// It worked: granted, renewed, released, found.
 pub(crate) const OK: u8 = 0;
 /// A failure that has no code of its own.
@@ -40,6 +42,22 @@ Exit codes:
 
 Data goes to stdout, words go to stderr. Passwords in URLs are never shown.";
 
+/// Added to the codes of `run`'s own failures, so that they are not taken for its program's.
+pub(crate) const RUN_OFFSET: u8 = 100;
+
+/// The table of codes of `run`.
+pub(crate) const RUN_HELP: &str = "\
+Exit codes: the program's own, 128+N when signal N ended it, 126 or 127 when it cannot be run or found; else
+  103  not granted: others held the lock all the time (see --not-granted-code)
+  105  the database cannot be reached
+  106  the lease was lost, and the program was ended
+  101, 102, 107  as 1, 2, 7 of the other commands";
+
+/// What a command adds to the codes of its failures.
+pub(crate) fn offset(command: &Command) -> u8 {
+    if matches!(command, Command::Run(_)) { RUN_OFFSET } else { 0 }
+}
+
 /// The code for an error.
 pub(crate) fn code(error: &LockError) -> u8 {
     match error.kind() {
@@ -58,10 +76,10 @@ pub(crate) fn code(error: &LockError) -> u8 {
 }
 
 /// Says what went wrong, and gives its code.
-pub(crate) fn of_error(error: &LockError) -> ExitCode {
+pub(crate) fn of_error(error: &LockError, offset: u8) -> ExitCode {
     let hint = if std::io::stderr().is_terminal() { hint(error.kind()) } else { "" };
     eprintln!("db-locks: {}{hint}", error.chain());
-    ExitCode::from(code(error))
+    ExitCode::from(offset + code(error))
 }
 
 fn hint(kind: ErrorKind) -> &'static str {

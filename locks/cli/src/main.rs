@@ -4,13 +4,18 @@
 mod app;
 mod args;
 mod commands;
+mod exec;
 mod exit;
 mod output;
 mod progress;
+mod signals;
 
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    if let Some(code) = exec::become_program(std::env::args_os()) {
+        return code;
+    }
     let (cli, chosen) = match args::parse(std::env::args_os()) {
         Ok(parsed) => parsed,
         Err(error) => return exit::of_usage(&error),
@@ -23,12 +28,13 @@ fn main() -> ExitCode {
             return ExitCode::from(exit::FAILED);
         }
     };
+    let offset = exit::offset(&cli.command);
     let result = runtime.block_on(commands::run(cli, chosen));
     // A driver's thread that hangs must not keep the program from ending.
     runtime.shutdown_timeout(std::time::Duration::from_secs(1));
     match result {
         Ok(code) => ExitCode::from(code),
-        Err(error) => exit::of_error(&error),
+        Err(error) => exit::of_error(&error, offset),
     }
 }
 

@@ -1,8 +1,10 @@
 //! [`LockGuard`]: a lock that renews itself, says when it is lost, and is released when it goes.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use db_locks_core::{LockManager, LockResult, MutexLock, ReleaseLockOptions};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::LockManagerImpl;
@@ -93,18 +95,37 @@ impl LockGuard {
     /// Returns when the lock is lost, with the reason. Can be awaited many times, and dropped at any time.
     pub async fn lost(&self) -> Lost {
         let Some(renewed) = &self.renewed else { return std::future::pending().await };
-        let mut lost = renewed.lost.clone();
-        let reason = lost.wait_for(Option::is_some).await.ok().and_then(|reason| *reason);
-        match reason {
-            Some(reason) => reason,
-            // Without a sender nobody renews any more, so the lease runs out.
-            None => Lost::Expired,
+        let mut trust = renewed.trust.clone();
+        let reason = trust.wait_for(|trust| trust.lost.is_some()).await.ok().and_then(|trust| trust.lost);
+        // Without a sender nobody renews any more, so the lease runs out.
+        reason.unwrap_or(Lost::Expired)
+    }
+
+    /// Returns when the lock will be lost within `margin` unless a renewal comes through before then: time to finish what
+    /// takes long. Returns at once when it is lost already.
+    pub async fn at_risk(&self, margin: Duration) {
+        let Some(renewed) = &self.renewed else { return std::future::pending().await };
+        let mut trust = renewed.trust.clone();
+        loop {
+            let now = *trust.borrow_and_update();
+            if now.lost.is_some() {
+                return;
+            }
+            tokio::select! {
+                () = tokio::time::sleep_until(now.until - margin) => return,
+                changed = trust.changed() => if changed.is_err() { return },
+            }
         }
+    }
+
+    /// The instant, by this process's monotonic clock, until which the lock is surely held unless it is renewed.
+    pub fn trusted_until(&self) -> Instant {
+        self.renewed.as_ref().map_or_else(Instant::now, |renewed| renewed.trust.borrow().until)
     }
 
     /// The reason, if the lock is lost already.
     pub fn lost_now(&self) -> Option<Lost> {
-        self.renewed.as_ref().and_then(|renewed| *renewed.lost.borrow())
+        self.renewed.as_ref().and_then(|renewed| renewed.trust.borrow().lost)
     }
 
     /// Whether the lease can still be trusted.

@@ -2,9 +2,10 @@
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use db_locks_core::MutexLock;
+use tokio::time::Instant;
 
 use crate::metrics::LockMetrics;
 
@@ -32,14 +33,14 @@ impl HeldLocks {
     }
 
     pub(crate) fn granted(&self, lock: &MutexLock) {
-        self.change(|held| held.insert(lock.version.clone(), lock.remaining.ends_at()));
+        self.change(|held| held.insert(lock.version.clone(), Instant::from_std(lock.remaining.ends_at())));
     }
 
     /// A renewal that comes back after the release does not count the lock as held again.
     pub(crate) fn renewed(&self, old_version: &str, lock: &MutexLock) {
         self.change(|held| {
             if held.remove(old_version).is_some() {
-                held.insert(lock.version.clone(), lock.remaining.ends_at());
+                held.insert(lock.version.clone(), Instant::from_std(lock.remaining.ends_at()));
             }
         });
     }

@@ -80,17 +80,21 @@ impl Locks {
         let mutexes = factory::build_mutex_repository(provider, config).await?;
         let semaphores = factory::build_semaphore_repository(provider, config).await?;
         let store = Box::new(DefaultLockStore::new(config, mutexes, semaphores));
-        Self::over(LockManagerImpl::new(config, store, registry)?, config, registry)
+        Self::over(Arc::new(LockManagerImpl::new(config, store, registry)?), config, registry)
     }
 
     /// Guards over a manager of your own making.
     ///
     /// # Errors
     /// `Runtime` when the metrics cannot be registered.
-    pub fn over(manager: LockManagerImpl, config: &LocksConfig, registry: &Registry) -> LockResult<Self> {
+    pub fn over(
+        manager: Arc<LockManagerImpl>,
+        config: &LocksConfig,
+        registry: &Registry,
+    ) -> LockResult<Self> {
         let longest_period = Duration::from_millis(config.heartbeat_period_ms().unsigned_abs().max(1));
         let renewer = Renewer::new(&manager, LockMetrics::register(registry)?, longest_period);
-        Ok(Self { inner: Arc::new(Inner { manager: Arc::new(manager), renewer }) })
+        Ok(Self { inner: Arc::new(Inner { manager, renewer }) })
     }
 
     /// The mutex `key`.
@@ -127,6 +131,12 @@ impl Acquire {
     /// How long the lock outlives its holder (15 s). It is renewed at a third of this.
     pub fn lease(mut self, lease: Duration) -> Self {
         self.opts.lease_duration_ms = millis(lease);
+        self
+    }
+
+    /// As [`Self::lease`], in milliseconds as a number that may be out of range: `acquire` then says so.
+    pub fn lease_millis(mut self, lease_ms: i64) -> Self {
+        self.opts.lease_duration_ms = lease_ms;
         self
     }
 

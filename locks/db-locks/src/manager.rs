@@ -2,7 +2,7 @@
 
 use std::future::Future;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use db_locks_core::manager::Attempt;
@@ -12,6 +12,7 @@ use db_locks_core::{
     LocksConfig, MutexLock, ReleaseLockOptions, Semaphore, SendHeartbeatOptions,
 };
 use prometheus::Registry;
+use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
 use crate::held::HeldLocks;
@@ -197,7 +198,7 @@ impl Inner {
         let mut seat: Option<WaitSeat> = None;
         loop {
             let busy = match self.try_acquire(opts, attempt).await? {
-                Acquired::Granted(granted) if !granted.expired() => return Ok(granted),
+                Acquired::Granted(granted) if is_trusted(&granted) => return Ok(granted),
                 // The answer took longer than the lease: it is worth nothing now. Ask again, under the same version.
                 Acquired::Granted(_) => Busy::default(),
                 Acquired::Busy(busy) => busy,
@@ -215,6 +216,11 @@ impl Inner {
             pace.slow_down();
         }
     }
+}
+
+/// Whether the lease was not over when its grant arrived.
+fn is_trusted(granted: &MutexLock) -> bool {
+    Instant::from_std(granted.remaining.ends_at()) > Instant::now()
 }
 
 fn not_granted(lock: &LockId, busy: &Busy, waited: Duration, limit: Duration) -> LockError {

@@ -148,7 +148,7 @@ mod tests {
         let count = |registry: &Registry| {
             let families = registry.gather();
             let family = families.iter().find(|f| f.name() == "db_locks_requests_total").unwrap();
-            family.get_metric()[0].get_counter().value()
+            family.get_metric()[0].get_counter().get_value()
         };
         assert_eq!((count(&one), count(&two)), (2.0, 1.0));
     }

@@ -54,15 +54,24 @@ struct Entry {
     renewing: bool,
     /// The last renewal did not reach the database, or did not come back.
     unanswered: bool,
-    lost: watch::Sender<Option<Lost>>,
+    trust: watch::Sender<Trust>,
     token: CancellationToken,
+}
+
+/// How far a guard's lock can be trusted.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Trust {
+    /// Until then, unless it is renewed.
+    pub(crate) until: Instant,
+    /// No more, for this reason.
+    pub(crate) lost: Option<Lost>,
 }
 
 /// What a guard keeps of its entry; dropping it ends the renewals.
 pub(crate) struct Renewed {
     shared: Arc<Shared>,
     id: u64,
-    pub(crate) lost: watch::Receiver<Option<Lost>>,
+    pub(crate) trust: watch::Receiver<Trust>,
     pub(crate) token: CancellationToken,
 }
 
@@ -101,7 +110,7 @@ impl Renewer {
     /// Renews this lock from now on, at a third of its lease.
     pub(crate) fn watch(&self, lock: &MutexLock) -> Renewed {
         let lease = Duration::from_millis(lock.lease_duration_ms.unsigned_abs());
-        let (sender, receiver) = watch::channel(None);
+        let (sender, receiver) = watch::channel(Trust { until: trusted_until(lock), lost: None });
         let token = CancellationToken::new();
         let entry = Entry {
             handle: lock.to_heartbeat_options(),
@@ -110,7 +119,7 @@ impl Renewer {
             renew_at: Instant::from_std(lock.remaining.since) + self.shared.period(lease),
             renewing: false,
             unanswered: false,
-            lost: sender,
+            trust: sender,
             token: token.clone(),
         };
         let mut state = self.shared.state();
@@ -124,7 +133,7 @@ impl Renewer {
         } else {
             self.shared.changed.notify_one();
         }
-        Renewed { shared: self.shared.clone(), id, lost: receiver, token }
+        Renewed { shared: self.shared.clone(), id, trust: receiver, token }
     }
 }
 
@@ -216,7 +225,7 @@ impl Shared {
     fn tell(&self, entry: &Entry, lost: Lost) {
         tracing::warn!(key = entry.handle.mutex_key, reason = lost.as_str(), "lost a lock");
         self.held.lost(&entry.handle.version, lost.as_str());
-        entry.lost.send_replace(Some(lost));
+        entry.trust.send_modify(|trust| trust.lost = Some(lost));
         entry.token.cancel();
     }
 }
@@ -231,6 +240,7 @@ impl Entry {
                 self.unanswered = false;
                 // Answers may come out of order; the lease that ends later is the one in the database.
                 self.trusted_until = self.trusted_until.max(trusted_until(&lock));
+                self.trust.send_modify(|trust| trust.until = self.trusted_until);
                 self.renew_at = Instant::from_std(lock.remaining.since) + period;
                 None
             }

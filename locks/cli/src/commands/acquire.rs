@@ -1,10 +1,9 @@
 //! `db-locks acquire`
 
 use db_locks::{AcquireLockOptionsBuilder, LockManager, LockResult};
-use tokio::signal::unix::{SignalKind, signal};
 
 use crate::app::App;
-use crate::{exit, output, progress};
+use crate::{exit, output, progress, signals};
 
 /// What to acquire, and for how long.
 #[derive(Debug, clap::Args)]
@@ -47,13 +46,14 @@ pub(crate) async fn run(args: &Args, app: &App) -> LockResult<u8> {
         opts = opts.with_override_time_to_wait_for_lock_ms(i64::from(secs) * 1_000);
     }
     let opts = opts.build();
+    let mut signals = signals::Forwarded::listen()?;
     let granted = tokio::select! {
         granted = app.manager.acquire_lock(&opts) => granted,
-        number = ended_by_signal() => {
+        signal = signals.next_ending() => {
             progress::clear();
             // The dropped acquisition leaves the queue before the program ends.
             app.manager.settled().await;
-            return Ok(128 + number);
+            return Ok(signals::code(signal));
         }
     };
     progress::clear();
@@ -66,24 +66,5 @@ pub(crate) async fn run(args: &Args, app: &App) -> LockResult<u8> {
             app.manager.settled().await;
             Err(error)
         }
-    }
-}
-
-/// The number of the first signal that asks this program to end.
-async fn ended_by_signal() -> u8 {
-    let listen = |kind| signal(kind).ok();
-    let (mut int, mut term, mut hup) =
-        (listen(SignalKind::interrupt()), listen(SignalKind::terminate()), listen(SignalKind::hangup()));
-    // A signal that cannot be listened for ends the program by itself.
-    let wait = async |signal: &mut Option<tokio::signal::unix::Signal>| match signal {
-        Some(signal) => {
-            signal.recv().await;
-        }
-        None => std::future::pending().await,
-    };
-    tokio::select! {
-        () = wait(&mut int) => 2,
-        () = wait(&mut term) => 15,
-        () = wait(&mut hup) => 1,
     }
 }

@@ -13,6 +13,7 @@ pub(crate) mod heartbeat;
 pub(crate) mod man;
 pub(crate) mod migrate;
 pub(crate) mod release;
+pub(crate) mod run;
 
 use db_locks::LockResult;
 
@@ -39,6 +40,7 @@ pub(crate) async fn run(cli: Cli, chosen: Chosen) -> LockResult<u8> {
         Command::GetSemaphore(args) => get_semaphore::run(args, &app).await,
         Command::DeleteSemaphore(args) => delete_semaphore::run(args, &app).await,
         Command::GetSemaphoreMutexes(args) => get_semaphore_mutexes::run(args, &app).await,
+        Command::Run(args) => run::run(args, &app).await,
         Command::Completions(_) | Command::Man(_) | Command::Migrate(_) => Ok(crate::exit::OK),
     }
 }
