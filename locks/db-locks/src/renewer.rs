@@ -225,8 +225,9 @@ impl Shared {
     fn tell(&self, entry: &Entry, lost: Lost) {
         tracing::warn!(key = entry.handle.mutex_key, reason = lost.as_str(), "lost a lock");
         self.held.lost(&entry.handle.version, lost.as_str());
-        entry.trust.send_modify(|trust| trust.lost = Some(lost));
+        // The token first: whoever hears of the loss finds it cancelled.
         entry.token.cancel();
+        entry.trust.send_modify(|trust| trust.lost = Some(lost));
     }
 }
 

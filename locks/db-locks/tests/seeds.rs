@@ -6,8 +6,8 @@ use std::sync::{Arc, OnceLock};
 
 use db_locks::{
     AcquireLockOptionsBuilder, DefaultLockStore, FairLockStore, LockManager, LockManagerImpl, LocksConfig,
-    ReleaseLockOptionsBuilder, RepositoryProvider, SemaphoreBuilder, SendHeartbeatOptionsBuilder, default_registry,
-    factory,
+    ReleaseLockOptionsBuilder, RepositoryProvider, SemaphoreBuilder, SendHeartbeatOptionsBuilder,
+    default_registry, factory,
 };
 
 /// The snippets use the default database: a file in the working directory, so that is a temporary one.
@@ -84,7 +84,10 @@ async fn article_mutex_by_key_and_version() {
     let lock_manager = manager().await;
     let opts = AcquireLockOptionsBuilder::new("one").with_lease_duration_secs(15).build();
     let lock = lock_manager.acquire_lock(&opts).await.expect("should acquire lock");
-    assert_json_has(&lock, &["mutex_key", "tenant_id", "version", "lease_duration_ms", "locked", "expires_at"]);
+    assert_json_has(
+        &lock,
+        &["mutex_key", "tenant_id", "version", "lease_duration_ms", "locked", "expires_at"],
+    );
 
     let opts = SendHeartbeatOptionsBuilder::new("one", &lock.version).with_lease_duration_secs(15).build();
     let updated_lock = lock_manager.send_heartbeat(&opts).await.expect("should renew lock");
@@ -96,17 +99,23 @@ async fn article_mutex_by_key_and_version() {
 #[tokio::test]
 async fn article_semaphore_slots_are_numbered_from_zero() {
     let locks_manager = manager().await;
-    let opts =
-        AcquireLockOptionsBuilder::new("article").with_lease_duration_secs(15).with_semaphore_max_size(10).build();
+    let opts = AcquireLockOptionsBuilder::new("article")
+        .with_lease_duration_secs(15)
+        .with_semaphore_max_size(10)
+        .build();
     let lock = locks_manager.acquire_lock(&opts).await.expect("should acquire semaphore lock");
     assert_eq!(lock.mutex_key, "article_0000000000");
     assert_eq!(lock.semaphore_key.as_deref(), Some("article"));
 
     let semaphore = locks_manager.get_semaphore("article").await.expect("failed to find semaphore");
     let shape = serde_json::to_value(&semaphore).unwrap();
-    assert_eq!((&shape["busy_count"], &shape["max_size"], &shape["fair_semaphore"]), (&1.into(), &10.into(), &false.into()));
+    assert_eq!(
+        (&shape["busy_count"], &shape["max_size"], &shape["fair_semaphore"]),
+        (&1.into(), &10.into(), &false.into())
+    );
 
-    let mutexes = locks_manager.get_semaphore_mutexes("article").await.expect("failed to find semaphore mutexes");
+    let mutexes =
+        locks_manager.get_semaphore_mutexes("article").await.expect("failed to find semaphore mutexes");
     assert_eq!(mutexes.len(), 10);
     assert_eq!((mutexes[1].mutex_key.as_str(), mutexes[1].locked), ("article_0000000001", false));
 
@@ -191,18 +200,24 @@ async fn acquire_and_release(locks_manager: LockManagerImpl) {
 }
 
 async fn fair_snippets(lock_manager: LockManagerImpl) {
-    let opts =
-        AcquireLockOptionsBuilder::new("my_pool").with_lease_duration_secs(15).with_semaphore_max_size(10).build();
+    let opts = AcquireLockOptionsBuilder::new("my_pool")
+        .with_lease_duration_secs(15)
+        .with_semaphore_max_size(10)
+        .build();
     let lock = lock_manager.acquire_lock(&opts).await.expect("should acquire semaphore lock");
     assert_eq!(lock.mutex_key, format!("my_pool_{}", lock.version));
 
     let locks_manager = Arc::new(lock_manager);
     let semaphore = locks_manager.get_semaphore("my_pool").await.expect("failed to find semaphore");
     assert_eq!((semaphore.busy_count, semaphore.fair_semaphore), (Some(1), Some(true)));
-    let mutexes = locks_manager.get_semaphore_mutexes("my_pool").await.expect("failed to find semaphore mutexes");
+    let mutexes =
+        locks_manager.get_semaphore_mutexes("my_pool").await.expect("failed to find semaphore mutexes");
     assert_eq!((mutexes.len(), &mutexes[0].mutex_key), (10, &lock.mutex_key));
     let free = serde_json::to_value(&mutexes[1]).unwrap();
-    assert_eq!((&free["mutex_key"], &free["version"], &free["locked"]), (&"my_pool_0000000001".into(), &"".into(), &false.into()));
+    assert_eq!(
+        (&free["mutex_key"], &free["version"], &free["locked"]),
+        (&"my_pool_0000000001".into(), &"".into(), &false.into())
+    );
 
     let opts = SendHeartbeatOptionsBuilder::new(&lock.mutex_key, &lock.version)
         .with_lease_duration_secs(15)
@@ -211,7 +226,9 @@ async fn fair_snippets(lock_manager: LockManagerImpl) {
     let updated_lock = locks_manager.send_heartbeat(&opts).await.expect("should renew lock");
     assert_eq!(updated_lock.version, lock.version, "a fair lock keeps its version");
 
-    let opts = ReleaseLockOptionsBuilder::new(&lock.mutex_key, &lock.version).with_opt_semaphore_key("my_pool").build();
+    let opts = ReleaseLockOptionsBuilder::new(&lock.mutex_key, &lock.version)
+        .with_opt_semaphore_key("my_pool")
+        .build();
     assert!(locks_manager.release_lock(&opts).await.expect("should release lock"));
 }
 
