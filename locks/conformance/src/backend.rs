@@ -45,10 +45,16 @@ pub trait Backend: Send + Sync + 'static {
         Vec::new()
     }
 
-    /// The kind of server that `xtask server start KIND` gives: `postgres`, `mysql`, `redis`, `dynamodb`. None where there
-    /// is no single server to stop, to restart or to stand before.
+    /// The kind of server that `xtask server start KIND` gives: `postgres`, `mysql`, `redis`, `redis-cluster`, `dynamodb`.
+    /// None where there is nothing to start.
     fn server_kind(&self) -> Option<&'static str> {
         None
+    }
+
+    /// Whether the URL of [`Self::config`] names one `host:port` through which everything goes, so that a proxy can stand
+    /// before it. Where there is one server it does.
+    fn single_address(&self) -> bool {
+        self.server_kind().is_some_and(|kind| kind != "redis-cluster")
     }
 
     /// A configuration for `tenant` on the database at `url`, which the suite has started.

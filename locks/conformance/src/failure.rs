@@ -6,10 +6,10 @@ use std::panic::Location;
 use db_locks_core::LockError;
 
 /// What a trial returns.
-pub type Outcome<T = ()> = Result<T, Failure>;
+pub(crate) type Outcome<T = ()> = Result<T, Failure>;
 
 /// Why a trial failed, and where.
-pub struct Failure {
+pub(crate) struct Failure {
     message: String,
     place: &'static Location<'static>,
 }
@@ -17,12 +17,12 @@ pub struct Failure {
 impl Failure {
     /// Fails at the caller's line.
     #[track_caller]
-    pub fn new(message: impl Into<String>) -> Self {
+    pub(crate) fn new(message: impl Into<String>) -> Self {
         Self { message: message.into(), place: Location::caller() }
     }
 
     /// The same failure with words about what was going on.
-    pub fn during(mut self, what: &str) -> Self {
+    pub(crate) fn during(mut self, what: &str) -> Self {
         self.message = format!("{what}: {}", self.message);
         self
     }

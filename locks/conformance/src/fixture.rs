@@ -162,17 +162,21 @@ impl Ask {
 }
 
 impl Ask {
-    /// Asks again and again, under the same version, until granted or `within` is over.
+    /// Asks again and again, under the same version, until granted or `within` is over; through outages too.
     pub(crate) async fn until_granted(&self, store: &Arc<dyn Store>, within: Duration) -> Outcome<MutexLock> {
         let begun = Instant::now();
         loop {
-            match self.on(store).await? {
-                Acquired::Granted(lock) => return Ok(lock),
-                Acquired::Busy(busy) if begun.elapsed() > within => {
+            let late = begun.elapsed() > within;
+            match self.on(store).await {
+                Ok(Acquired::Granted(lock)) => return Ok(lock),
+                Ok(Acquired::Busy(busy)) if late => {
                     let words = format!("{} not granted within {within:?}: {busy:?}", self.0.lock);
                     return Err(Failure::new(words));
                 }
-                Acquired::Busy(busy) => self.pause(store, &busy).await,
+                Ok(Acquired::Busy(busy)) => self.pause(store, &busy).await,
+                // An acquire with an unknown outcome is sent again (I6).
+                Err(error) if error.retryable() && !late => sleep_ms(30).await,
+                Err(error) => return Err(error.into()),
             }
         }
     }

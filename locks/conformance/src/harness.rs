@@ -41,7 +41,7 @@ impl Need {
         let (has, reason) = match self {
             Self::Processes => (can.shared_between_processes, "its locks are not shared between processes"),
             Self::SeparateClients => (backend.separate_clients(), "one client is the whole database"),
-            Self::Restart if backend.server_kind().is_none() => (false, "no single server to restart"),
+            Self::Restart if backend.server_kind().is_none() => (false, "no server to restart"),
             Self::Restart => (can.survives_restart, "its locks do not survive a restart"),
             Self::Proxy => {
                 (backend.server_kind().is_some(), "no single server that a proxy could stand before")

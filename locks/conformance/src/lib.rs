@@ -14,7 +14,13 @@ mod backend;
 mod failure;
 mod fixture;
 mod harness;
+mod process;
+mod proxy;
+mod roles;
+mod server;
 mod trials;
+mod witness;
+mod work;
 
 pub use backend::{Backend, Store};
 
@@ -22,5 +28,5 @@ pub use backend::{Backend, Store};
 /// again as another process of a trial) plays the part that the environment names.
 pub fn main(backends: Vec<Box<dyn Backend>>) -> ExitCode {
     let backends: Vec<Arc<dyn Backend>> = backends.into_iter().map(Arc::from).collect();
-    harness::run(backends)
+    roles::play(&backends).unwrap_or_else(|| harness::run(backends))
 }

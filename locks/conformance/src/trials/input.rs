@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use db_locks_core::{LockId, MutexLockBuilder};
 
-use crate::failure::{Outcome, check, check_eq, check_err};
+use crate::failure::{Outcome, check_eq, check_err};
 use crate::fixture::{Fixture, ask, release, renewal};
 use crate::harness::suite;
 

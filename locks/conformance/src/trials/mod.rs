@@ -2,11 +2,14 @@
 
 use crate::harness::Spec;
 
+mod concurrency;
 mod data;
 mod fairness;
+mod faults;
 mod input;
 mod leases;
 mod mutex;
+mod outages;
 mod semaphore;
 mod store;
 
@@ -20,6 +23,9 @@ pub(crate) fn all() -> Vec<Spec> {
         leases::trials(),
         input::trials(),
         fairness::trials(),
+        concurrency::trials(),
+        faults::trials(),
+        outages::trials(),
     ];
     groups.into_iter().flatten().collect()
 }
