@@ -43,9 +43,7 @@ impl Need {
             Self::SeparateClients => (backend.separate_clients(), "one client is the whole database"),
             Self::Restart if backend.server_kind().is_none() => (false, "no server to restart"),
             Self::Restart => (can.survives_restart, "its locks do not survive a restart"),
-            Self::Proxy => {
-                (backend.server_kind().is_some(), "no single server that a proxy could stand before")
-            }
+            Self::Proxy => (backend.single_address(), "no single address that a proxy could stand before"),
             Self::ServerClock => (can.server_clock, "the database has no clock"),
             Self::Push => (can.push, "the database cannot wake waiters"),
             Self::NoServerClock => (!can.server_clock, "the database's own clock decides"),
@@ -131,8 +129,25 @@ pub(crate) use suite;
 /// Runs the whole suite on each backend, with the command line of any Rust test.
 pub(crate) fn run(backends: Vec<Arc<dyn Backend>>) -> std::process::ExitCode {
     let arguments = Arguments::from_args();
-    let all = backends
+    let mut all = Vec::new();
+    for backend in backends {
+        let specs = trials::all();
+        all.push(exceptions_are_trials(backend.as_ref(), &specs));
+        all.extend(specs.into_iter().map(|spec| spec.into_trial(Arc::clone(&backend))));
+    }
+    libtest_mimic::run(&arguments, all).exit_code()
+}
+
+/// An exception that no trial has the name of would be an exception from nothing: a trial was renamed.
+fn exceptions_are_trials(backend: &dyn Backend, specs: &[Spec]) -> Trial {
+    let unknown: Vec<&str> = backend
+        .ignored()
         .iter()
-        .flat_map(|backend| trials::all().into_iter().map(|spec| spec.into_trial(Arc::clone(backend))));
-    libtest_mimic::run(&arguments, all.collect()).exit_code()
+        .map(|(name, _)| *name)
+        .filter(|name| !specs.iter().any(|spec| spec.name == *name))
+        .collect();
+    Trial::test(format!("{}::suite::exceptions_are_trials", backend.name()), move || match unknown[..] {
+        [] => Ok(()),
+        _ => Err(Failed::from(format!("there are no trials {unknown:?}"))),
+    })
 }

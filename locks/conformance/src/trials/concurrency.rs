@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use db_locks_core::protocol::CLIENT_TTL_MS;
 use tempfile::TempDir;
-use tokio::process::Child;
+use tokio::process::{Child, ChildStdin};
 use tokio::task::JoinSet;
 
 use crate::failure::{Outcome, check, check_eq};
@@ -111,7 +111,7 @@ async fn distinct_keys_do_not_disturb_each_other(f: Fixture) -> Outcome {
                 count_once(&job).await?;
             }
             drop(folder);
-            Ok(counter(&job.store.get_mutex(&job.asked.0.lock).await?)?)
+            counter(&job.store.get_mutex(&job.asked.0.lock).await?)
         });
     }
     while let Some(counted) = working.join_next().await {
@@ -124,7 +124,8 @@ async fn distinct_keys_do_not_disturb_each_other(f: Fixture) -> Outcome {
 /// Processes that take turns before one witness.
 struct Workers {
     part: serde_json::Value,
-    running: Vec<Child>,
+    /// Their standard inputs are kept open apart: waiting for a child would close its own.
+    running: Vec<(Child, Option<ChildStdin>)>,
     witness: Arc<Witness>,
     _folder: TempDir,
 }
@@ -140,14 +141,20 @@ impl Workers {
         let witness = Arc::new(Witness::open(&path)?);
         let mut workers = Self { part, running: Vec::new(), witness, _folder: folder };
         for _ in 0..processes {
-            workers.running.push(process::start(&workers.part, None)?);
+            workers.running.push(workers.new_one()?);
         }
         Ok(workers)
     }
 
+    fn new_one(&self) -> Outcome<(Child, Option<ChildStdin>)> {
+        let mut child = process::start(&self.part, None)?;
+        let stdin = child.stdin.take();
+        Ok((child, stdin))
+    }
+
     /// Waits for all of them to have done their rounds.
     async fn finish(&mut self) -> Outcome {
-        for worker in &mut self.running {
+        for (worker, _) in &mut self.running {
             let status = worker.wait().await?;
             check!(status.success(), "a worker ended with {status}");
         }
@@ -157,16 +164,16 @@ impl Workers {
     /// Kills one at random and starts another in its place.
     async fn replace_one(&mut self) -> Outcome {
         let place = random_below(self.running.len() as u64) as usize;
-        if let Some(status) = self.running[place].try_wait()? {
+        if let Some(status) = self.running[place].0.try_wait()? {
             return Err(crate::failure::Failure::new(format!("a worker ended by itself, with {status}")));
         }
-        self.running[place].kill().await?;
-        self.running[place] = process::start(&self.part, None)?;
+        self.running[place].0.kill().await?;
+        self.running[place] = self.new_one()?;
         Ok(())
     }
 
     async fn kill_all(&mut self) -> Outcome {
-        for worker in &mut self.running {
+        for (worker, _) in &mut self.running {
             worker.kill().await?;
         }
         Ok(())
