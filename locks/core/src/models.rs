@@ -354,10 +354,14 @@ pub fn validate_semaphore(semaphore: &Semaphore, max_semaphore_size: u32) -> Loc
 /// Timestamps as the seed shows them: UTC without a zone, `2022-10-11T03:04:43.126542`.
 mod naive_utc {
     use jiff::{Timestamp, civil::DateTime, tz::TimeZone};
-    use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
 
     pub(super) fn serialize<S: Serializer>(at: &Option<Timestamp>, to: S) -> Result<S::Ok, S::Error> {
-        at.map(|at| TimeZone::UTC.to_datetime(at)).serialize(to)
+        match at {
+            // Six digits always, so that the column is as wide in every row.
+            Some(at) => to.collect_str(&format_args!("{:.6}", TimeZone::UTC.to_datetime(*at))),
+            None => to.serialize_none(),
+        }
     }
 
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Timestamp>, D::Error> {

@@ -17,7 +17,7 @@ pub(crate) fn run(_: &Args) -> LockResult<u8> {
     // One page for all: each sub-command's synopsis and options follow.
     for command in Cli::command().get_subcommands().filter(|c| c.get_name() != "help") {
         let name = format!("db-locks-{}", command.get_name());
-        let man = clap_mangen::Man::new(command.clone().name(name));
+        let man = clap_mangen::Man::new(command.clone().bin_name(&name).display_name(name.clone()));
         man.render_synopsis_section(&mut page).map_err(failed)?;
         man.render_description_section(&mut page).map_err(failed)?;
         man.render_options_section(&mut page).map_err(failed)?;
