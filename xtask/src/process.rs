@@ -22,7 +22,8 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    /// The living process with this pid. A zombie is not living.
+    /// The living process with this pid. A zombie is not living, but for one with threads that still end: until the
+    /// last is gone, files and ports stay open.
     pub(crate) fn of(pid: u32) -> Option<Self> {
         let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
         Self::from_stat(pid, &stat)
@@ -32,8 +33,10 @@ impl Process {
     fn from_stat(pid: u32, stat: &str) -> Option<Self> {
         let fields: Vec<&str> = stat.get(stat.rfind(')')? + 1..)?.split_whitespace().collect();
         let state = *fields.first()?;
+        let threads: u32 = fields.get(17)?.parse().ok()?;
         let started = fields.get(19)?.parse().ok()?;
-        (state != "Z" && state != "X").then_some(Self { pid, started })
+        let is_dead = state == "X" || (state == "Z" && threads <= 1);
+        (!is_dead).then_some(Self { pid, started })
     }
 
     pub(crate) fn is_alive(&self) -> bool {
@@ -143,7 +146,10 @@ mod tests {
     fn a_stat_line_with_a_nasty_name_is_read() {
         let line = format!("7 (a) R (b) S {} 4242 0", "0 ".repeat(18).trim_end());
         assert_eq!(Process::from_stat(7, &line), Some(Process { pid: 7, started: 4242 }));
-        assert_eq!(Process::from_stat(7, &line.replace(" S ", " Z ")), None, "a zombie is dead");
+        let zombie = line.replace(" S ", " Z ");
+        assert_eq!(Process::from_stat(7, &zombie), None, "a zombie is dead");
+        let ending = zombie.replace(" 0 0 4242", " 3 0 4242");
+        assert!(Process::from_stat(7, &ending).is_some(), "but not while its threads end");
         assert_eq!(Process::from_stat(7, "7 (x"), None);
     }
 

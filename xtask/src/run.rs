@@ -183,7 +183,7 @@ fn remove_stale(temp: &Path) {
 /// Ends all that the run in `dir` started and removes `dir`.
 fn clean(dir: &Path) -> Result<()> {
     end_processes(dir);
-    remove_shared_memory(dir);
+    servers::forget_killed(dir);
     remove(dir)?;
     tools::remove_unfinished_builds();
     Ok(())
@@ -224,15 +224,6 @@ fn last_word(process: &Process) -> Signal {
         "postgres" => Signal::Quit,
         "mariadbd" | "mysqld" | "redis-server" | "valkey-server" | "dynoxide" => Signal::Kill,
         _ => Signal::Terminate,
-    }
-}
-
-/// A killed postmaster leaves a shared memory segment of 56 bytes; its number is in postmaster.pid, line 7.
-fn remove_shared_memory(dir: &Path) {
-    for path in files_named(dir, OsStr::new("postmaster.pid")) {
-        let text = fs::read_to_string(&path).unwrap_or_default();
-        let Some(id) = text.lines().nth(6).and_then(|line| line.split_whitespace().nth(1)) else { continue };
-        let _ = Command::new("ipcrm").args(["-m", id]).stderr(Stdio::null()).status();
     }
 }
 

@@ -112,6 +112,8 @@ trait Engine {
     fn prepare(&self, _home: &Home) -> Result<()> {
         Ok(())
     }
+    /// Removes what a killed server left in its data folder and must not; called when nothing runs there.
+    fn forget_killed(&self, _data: &Path) {}
     /// The programs to run in the foreground, each with its working folder.
     fn programs(&self, home: &Home, ports: &[u16]) -> Result<Vec<Program>>;
     /// Asked again and again after the start, until true.
@@ -250,7 +252,7 @@ impl Home {
     }
 
     fn log_tail(&self) -> String {
-        tail(&String::from_utf8_lossy(&fs::read(self.log()).unwrap_or_default()), 30)
+        tail(&String::from_utf8_lossy(&fs::read(self.log()).unwrap_or_default()), 12)
     }
 }
 
@@ -295,13 +297,25 @@ pub(crate) fn start(spec: &Spec) -> Result<State> {
                 state.line()
             )));
         }
-        if state.is_alive() {
+        if answers(&state, spec.kind.engine()) {
             return Ok(state);
         }
         let home = Home::open(&spec)?;
-        return launch(&spec, &home, state.ports).map_err(NotStarted::into_failure);
+        return launch(&spec, &home, state.ports, &state.processes).map_err(NotStarted::into_failure);
     }
     start_first(&spec)
+}
+
+/// Whether a server that was started before still runs. One that was killed a moment ago may still look alive.
+fn answers(state: &State, engine: &dyn Engine) -> bool {
+    let deadline = Instant::now() + Duration::from_secs(2);
+    while state.is_alive() && Instant::now() < deadline {
+        if engine.is_ready(&state.ports) {
+            return state.is_alive();
+        }
+        thread::sleep(Duration::from_millis(20));
+    }
+    false
 }
 
 /// The first start in a folder: chooses the ports, tries others when they turn out to be taken.
@@ -311,13 +325,17 @@ fn start_first(spec: &Spec) -> Result<State> {
     for attempt in 1.. {
         prepare(engine, &home)?;
         let ports = ports::choose(engine.port_count())?;
-        let failure = match launch(spec, &home, ports) {
+        let _ = fs::remove_file(home.log());
+        let failure = match launch(spec, &home, ports, &[]) {
             Ok(state) => return Ok(state),
             Err(NotStarted::Ended(failure)) if attempt < TRIES => failure,
             Err(NotStarted::Slow(failure)) if attempt < TRIES && engine.retry_when_slow() => failure,
             Err(not_started) => return Err(not_started.into_failure()),
         };
-        say::err(&format!("xtask: once more on other ports, because {failure}"));
+        let text = failure.to_string();
+        let (first, last) = (text.lines().next(), text.lines().next_back());
+        let words = [first, last].map(|line| line.unwrap_or_default()).join(" ... ");
+        say::err(&format!("xtask: once more on other ports: {words}"));
         if engine.retry_when_slow() {
             // Half-made agreements between nodes name the old ports.
             let _ = fs::remove_file(home.path(PREPARED));
@@ -338,12 +356,30 @@ fn prepare(engine: &dyn Engine, home: &Home) -> Result<()> {
     fs::write(home.path(PREPARED), "").context(|| format!("cannot write to {}", home.dir.display()))
 }
 
-fn launch(spec: &Spec, home: &Home, ports: Vec<u16>) -> std::result::Result<State, NotStarted> {
+/// Starts the programs. Of those before, the ones that still live are left as they are.
+fn launch(
+    spec: &Spec,
+    home: &Home,
+    ports: Vec<u16>,
+    before: &[Process],
+) -> std::result::Result<State, NotStarted> {
     let engine = spec.kind.engine();
     let mut children = Vec::new();
-    for program in engine.programs(home, &ports)? {
-        match spawn(home, &program) {
-            Ok(child) => children.push(child),
+    let mut processes = Vec::new();
+    for (at, program) in engine.programs(home, &ports)?.into_iter().enumerate() {
+        if let Some(living) = before.get(at).filter(|process| process.is_alive()) {
+            processes.push(*living);
+            continue;
+        }
+        let started = end_all_in(&program.folder).and_then(|()| {
+            engine.forget_killed(&program.folder);
+            spawn(home, &program)
+        });
+        match started {
+            Ok(child) => {
+                processes.extend(Process::of(child.id()));
+                children.push(child);
+            }
             Err(failure) => {
                 abandon(&mut children);
                 return Err(failure.into());
@@ -356,7 +392,7 @@ fn launch(spec: &Spec, home: &Home, ports: Vec<u16>) -> std::result::Result<Stat
         tls: spec.tls,
         durable: spec.durable,
         ca: home.tls.as_ref().map(|files| files.authority.clone()),
-        processes: children.iter().filter_map(|child| Process::of(child.id())).collect(),
+        processes,
         ports,
     };
     match wait_ready(spec, home, &state.ports, &mut children).and_then(|()| Ok(state.write(&home.dir)?)) {
@@ -433,10 +469,19 @@ pub(crate) fn kill(dir: &Path) -> Result<()> {
     let _lock = lock(&dir)?;
     // The postmaster first: it would start a recovery when it sees its children die.
     process::send(Signal::Kill, &state.processes);
+    end_all_in(&dir)?;
+    // A process whose threads still end has lost its folder already, but not its port.
+    match process::wait_gone(&state.processes, KILLED) {
+        true => Ok(()),
+        false => Err(Failure::new(format!("the server in {} does not die", dir.display()))),
+    }
+}
+
+/// `kill -9` for all servers that work in a folder, until none is left.
+fn end_all_in(dir: &Path) -> Result<()> {
     let deadline = Instant::now() + KILLED;
     loop {
-        let mut left = process::servers_in(&dir);
-        left.extend(state.processes.iter().filter(|process| process.is_alive()));
+        let left = process::servers_in(dir);
         if left.is_empty() {
             return Ok(());
         }
@@ -486,6 +531,13 @@ pub(crate) fn recorded(dir: &Path) -> Vec<Process> {
         .flat_map(|state| state.processes)
         .filter(Process::is_alive)
         .collect()
+}
+
+/// Removes what killed servers leave outside of `dir`, before it is removed.
+pub(crate) fn forget_killed(dir: &Path) {
+    for trace in run::files_named(dir, OsStr::new(postgres::TRACE)) {
+        trace.parent().into_iter().for_each(postgres::forget_killed);
+    }
 }
 
 /// The last lines of a text.

@@ -2,8 +2,8 @@
 
 use std::fs;
 use std::io::Write;
-use std::path::PathBuf;
-use std::process::Stdio;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
 use super::{Engine, Home, Program, probe};
 use crate::failure::{Context, Result};
@@ -26,6 +26,9 @@ timezone = 'UTC'
 log_timezone = 'UTC'
 ";
 const FAST: &str = "fsync = off\nsynchronous_commit = off\nfull_page_writes = off\n";
+
+/// What a postmaster writes into its data folder and removes at its end.
+pub(super) const TRACE: &str = "postmaster.pid";
 
 pub(super) struct Postgres;
 
@@ -77,6 +80,10 @@ impl Engine for Postgres {
         home.call(&tools::postgres("postgres")?, &args, input.into())
     }
 
+    fn forget_killed(&self, data: &Path) {
+        forget_killed(data);
+    }
+
     fn programs(&self, home: &Home, ports: &[u16]) -> Result<Vec<Program>> {
         let data: PathBuf = home.data();
         let args = vec!["-D".into(), data.display().to_string(), "-p".into(), ports[0].to_string()];
@@ -94,4 +101,16 @@ impl Engine for Postgres {
     fn url(&self, ports: &[u16], _tls: bool) -> String {
         format!("postgres://app:app@127.0.0.1:{}/locks", ports[0])
     }
+}
+
+/// A killed postmaster leaves a shared memory segment of 56 bytes, whose number is in line 7 of its trace, and the
+/// trace itself, which forbids a new start for as long as nobody has taken note of the death (a zombie).
+pub(super) fn forget_killed(data: &Path) {
+    let trace = data.join(TRACE);
+    let Ok(text) = fs::read_to_string(&trace) else { return };
+    if let Some(id) = text.lines().nth(6).and_then(|line| line.split_whitespace().nth(1)) {
+        // PostgreSQL may have removed it already.
+        let _ = Command::new("ipcrm").args(["-m", id]).stderr(Stdio::null()).status();
+    }
+    let _ = fs::remove_file(trace);
 }

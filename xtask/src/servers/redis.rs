@@ -14,7 +14,7 @@ impl Engine for Redis {
 
     fn programs(&self, home: &Home, ports: &[u16]) -> Result<Vec<Program>> {
         let mut args = common(home, ports[0]);
-        args.extend(["--user", "app on >app ~* &* +@all"].map(String::from));
+        args.extend(["--user", "app", "on", ">app", "~*", "&*", "+@all"].map(String::from));
         if let Some(tls) = &home.tls {
             for (name, value) in [
                 ("--tls-port", ports[1].to_string()),
