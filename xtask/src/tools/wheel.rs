@@ -57,6 +57,7 @@ fn from_wheel(name: &str, version: &str, into: &Path) -> Result<()> {
             .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps"])
             .args(["--only-binary", ":all:", "--target"])
             .arg(into)
+            .env("PIP_ROOT_USER_ACTION", "ignore")
             .arg(format!("astral-dev-toolchain-{name}=={version}")),
     )
 }
