@@ -1,0 +1,240 @@
+//! One multiplexed connection that is made anew when it is lost, or the driver's connection to a cluster.
+//!
+//! The driver's own manager keeps a failed connection for good when the failure was not one of the network (a password that was
+//! changed and changed back), and does not give up one that is silent. So a single server's connection is kept here.
+
+use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use redis::aio::MultiplexedConnection;
+use redis::cluster::ClusterClient;
+use redis::cluster_async::ClusterConnection;
+use redis::{AsyncConnectionConfig, Client, Cmd, PushInfo, PushKind, RedisError, RedisResult, Value};
+
+use crate::bells::Bells;
+use crate::config::Settings;
+use crate::error::is_broken;
+
+/// How many commands may wait to be written to the socket before callers wait too.
+const WRITE_QUEUE: usize = 1_024;
+/// Pauses of the cluster client between its tries, in milliseconds: first and longest.
+const CLUSTER_RETRY_MS: (u64, u64) = (10, 500);
+
+/// A way to the server or cluster.
+pub(crate) enum Link {
+    Single(Single),
+    Cluster(ClusterConnection),
+}
+
+/// One server.
+pub(crate) struct Single {
+    client: Client,
+    ear: Ear,
+    connect_timeout: Duration,
+    request_timeout: Duration,
+    live: RwLock<Option<Live>>,
+    /// Held by the one caller who connects.
+    connecting: tokio::sync::Mutex<()>,
+}
+
+#[derive(Clone)]
+struct Live {
+    connection: MultiplexedConnection,
+    broken: Arc<AtomicBool>,
+}
+
+/// Where the server's calls go.
+#[derive(Debug, Clone)]
+pub(crate) struct Ear {
+    /// The channel of this client; none without push.
+    pub(crate) channel: Option<String>,
+    pub(crate) bells: Arc<Bells>,
+    /// Whether the server has let us listen.
+    pub(crate) listening: Arc<AtomicBool>,
+}
+
+impl Ear {
+    /// Keeps whether listening was allowed; only the loss of the connection is an error.
+    fn subscribed(&self, outcome: RedisResult<()>) -> RedisResult<()> {
+        let outcome = match outcome {
+            Err(error) if !is_broken(&error) => {
+                tracing::debug!(%error, "this user may not listen; waiters poll");
+                self.listening.store(false, Ordering::Relaxed);
+                return Ok(());
+            }
+            other => other,
+        };
+        self.listening.store(outcome.is_ok(), Ordering::Relaxed);
+        outcome
+    }
+}
+
+impl Link {
+    /// Connects within the configured time.
+    ///
+    /// # Errors
+    /// The driver's.
+    pub(crate) async fn connect(settings: &Settings, ear: Ear) -> RedisResult<Self> {
+        let connecting = async {
+            if settings.cluster {
+                connect_cluster(settings, ear).await.map(Self::Cluster)
+            } else {
+                let single = Single::new(settings, ear)?;
+                single.live().await?;
+                Ok(Self::Single(single))
+            }
+        };
+        within(settings.connect_timeout, connecting).await
+    }
+
+    /// Whether there is one server, where a script may name any keys.
+    pub(crate) fn is_single(&self) -> bool {
+        matches!(self, Self::Single(_))
+    }
+
+    /// Sends a command and waits for its reply, within the configured times.
+    ///
+    /// # Errors
+    /// The driver's.
+    pub(crate) async fn send(&self, command: &Cmd) -> RedisResult<Value> {
+        match self {
+            Self::Single(single) => single.send(command).await,
+            Self::Cluster(connection) => command.query_async(&mut connection.clone()).await,
+        }
+    }
+}
+
+impl Single {
+    fn new(settings: &Settings, ear: Ear) -> RedisResult<Self> {
+        let node = settings.nodes.first().cloned().ok_or_else(no_node)?;
+        let client = match &settings.tls {
+            Some(certificates) => Client::build_with_tls(node, certificates.clone())?,
+            None => Client::open(node)?,
+        };
+        Ok(Self {
+            client,
+            ear,
+            connect_timeout: settings.connect_timeout,
+            request_timeout: settings.request_timeout,
+            live: RwLock::default(),
+            connecting: tokio::sync::Mutex::default(),
+        })
+    }
+
+    /// A connection that was found broken is made anew and the command sent once more: every command of this crate can
+    /// be sent twice. (Not after silence: the caller has waited long enough.)
+    async fn send(&self, command: &Cmd) -> RedisResult<Value> {
+        match self.send_once(command).await {
+            Err(error) if error.is_connection_dropped() && !error.is_connection_refusal() => {
+                self.send_once(command).await
+            }
+            outcome => outcome,
+        }
+    }
+
+    async fn send_once(&self, command: &Cmd) -> RedisResult<Value> {
+        let mut live = match self.current() {
+            Some(live) => live,
+            None => within(self.connect_timeout, self.live()).await?,
+        };
+        let outcome = command.query_async(&mut live.connection).await;
+        if outcome.as_ref().is_err_and(is_broken) {
+            live.broken.store(true, Ordering::Relaxed);
+        }
+        outcome
+    }
+
+    /// The connection, if it is whole.
+    fn current(&self) -> Option<Live> {
+        let live = self.live.read().unwrap_or_else(PoisonError::into_inner);
+        live.as_ref().filter(|live| !live.broken.load(Ordering::Relaxed)).cloned()
+    }
+
+    /// The connection, made anew if need be: by one caller, while the others wait.
+    async fn live(&self) -> RedisResult<Live> {
+        let _turn = self.connecting.lock().await;
+        if let Some(live) = self.current() {
+            return Ok(live);
+        }
+        let live = self.connect().await?;
+        *self.live.write().unwrap_or_else(PoisonError::into_inner) = Some(live.clone());
+        Ok(live)
+    }
+
+    async fn connect(&self) -> RedisResult<Live> {
+        let broken = Arc::new(AtomicBool::new(false));
+        let mut config = AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(self.connect_timeout))
+            .set_response_timeout(Some(self.request_timeout))
+            .set_pipeline_buffer_size(WRITE_QUEUE);
+        if self.ear.channel.is_some() {
+            config = config.set_push_sender(listener(&self.ear, Arc::clone(&broken)));
+        }
+        let mut connection = self.client.get_multiplexed_async_connection_with_config(&config).await?;
+        if let Some(channel) = &self.ear.channel {
+            self.ear.subscribed(connection.subscribe(channel).await)?;
+        }
+        Ok(Live { connection, broken })
+    }
+}
+
+/// Called by the driver for all that the server sends unasked. Must not block.
+fn listener(
+    ear: &Ear,
+    broken: Arc<AtomicBool>,
+) -> impl Fn(PushInfo) -> Result<(), std::convert::Infallible> + use<> {
+    let bells = Arc::clone(&ear.bells);
+    move |push| {
+        if push.kind == PushKind::Disconnection {
+            broken.store(true, Ordering::Relaxed);
+        }
+        bells.hear(push);
+        Ok(())
+    }
+}
+
+/// The driver's connection mends itself, and subscribes again.
+async fn connect_cluster(settings: &Settings, ear: Ear) -> RedisResult<ClusterConnection> {
+    let mut builder = ClusterClient::builder(settings.nodes.clone())
+        .connection_timeout(settings.connect_timeout)
+        .response_timeout(settings.request_timeout)
+        .overall_response_timeout(Some(settings.request_timeout))
+        .min_retry_wait(CLUSTER_RETRY_MS.0)
+        .max_retry_wait(CLUSTER_RETRY_MS.1);
+    if let Some(node) = settings.nodes.first() {
+        builder = builder.tcp_settings(node.tcp_settings().clone());
+    }
+    if let Some(certificates) = &settings.tls {
+        builder = builder.certs(certificates.clone());
+    }
+    if ear.channel.is_some() {
+        // A node that is lost is the driver's business; here only the bells hear of it.
+        builder = builder.push_sender(listener(&ear, Arc::default()));
+    }
+    let mut connection = builder.build()?.get_async_connection().await?;
+    if let Some(channel) = &ear.channel {
+        ear.subscribed(connection.subscribe(channel).await)?;
+    }
+    Ok(connection)
+}
+
+/// Bounds a wait.
+async fn within<T>(longest: Duration, doing: impl Future<Output = RedisResult<T>>) -> RedisResult<T> {
+    tokio::time::timeout(longest, doing).await.unwrap_or_else(|_| {
+        let words = format!("no connection within {} ms", longest.as_millis());
+        Err(RedisError::from(std::io::Error::new(std::io::ErrorKind::TimedOut, words)))
+    })
+}
+
+fn no_node() -> RedisError {
+    (redis::ErrorKind::InvalidClientConfig, "no server is named").into()
+}
+
+/// Shows neither address nor credentials.
+impl fmt::Debug for Link {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.is_single() { "Link::Single" } else { "Link::Cluster" })
+    }
+}

@@ -1,0 +1,26 @@
+-- Goes on where acquire_mutex.lua ends: the mutex is held, or somebody may be waiting for it.
+local free, live, soonest, reply = held and 0 or 1, 0, nil, nil
+if held and holder == owner and asked('r') then
+  reply = lease(version, tonumber(fence), deletes or '0') -- R3
+elseif asked('f') then
+  if queued then
+    live, soonest = ahead(ticket)
+  end
+  reply = live < free and grant() -- R4
+else
+  reply = free > 0 and grant()
+end
+if reply then
+  if queued then
+    leave(ticket)
+  end
+  return reply
+end
+local number = 0
+if asked('f') and asked('w') then
+  number = enter(ticket, ARGV[5])
+  if not number then
+    return {-2}
+  end
+end
+return busy(live, number, held and ends or soonest, held and holder)

@@ -1,0 +1,67 @@
+-- Takes a slot of a semaphore, or a place in its queue (R1 to R8). KEYS: row, slots, queue, waiters.
+-- ARGV: ticket, owner, lease in milliseconds, flags, client, data, size (empty: do not create), version if it is created.
+-- Flags: f fair, w wait, r reentrant, o only if it exists, d empty it at release, p data is given, s and replaces what is
+-- there, n named by version.
+local ticket, owner, flags = ARGV[1], ARGV[2], ARGV[4]
+local now = clock()
+local version, size, fence, queued, mine = unpack(redis.call('HMGET', row, 'v', 'm', 'f', 'q', 'v:' .. ticket))
+
+local function asked(flag)
+  return string.find(flags, flag, 1, true)
+end
+
+if not version and (asked('o') or ARGV[7] == '') then
+  return {-1}
+end
+-- Slots whose lease is over become free ones.
+for _, slot in ipairs(redis.call('ZRANGEBYSCORE', slots, HELD, int(now))) do
+  redis.call('ZADD', slots, slot, slot)
+end
+
+-- Writes a lease on a slot and answers with its row. `renewed`: the grant that it has goes on (R2, R3).
+local function lease(slot, renewed)
+  local record, data = unpack(redis.call('HMGET', row, 's' .. slot, 'd' .. slot))
+  local lease_ms = tonumber(ARGV[3])
+  local until_us = now + lease_ms * 1000
+  local token, _, marks, under
+  if record then
+    token, _, marks, under = unpack_record(record)
+  end
+  if not renewed then
+    if under and under ~= ticket then
+      redis.call('HDEL', row, 'v:' .. under)
+    end
+    token, under = math.max((fence or 0) + 1, now), ticket
+    marks = (asked('d') and 1 or 0) + (asked('n') and 2 or 0)
+  end
+  redis.call('HSET', row, 's' .. slot, pack_record(token, lease_ms, marks, under, owner), 'v:' .. under, slot,
+    'f', int(math.max(fence or 0, token)))
+  redis.call('ZADD', slots, int(until_us), slot)
+  if asked('p') and (asked('s') or not data) then
+    data = ARGV[6]
+    redis.call('HSET', row, 'd' .. slot, data)
+  end
+  return {1, now, tonumber(slot), under, token, lease_ms, until_us, marks, owner, data or nil}
+end
+
+-- A new grant, with a new token, of the lowest-numbered free slot.
+local function grant()
+  if not version then
+    redis.call('HSET', row, 'v', ARGV[8], 'm', ARGV[7], 'l', ARGV[3], 'n', asked('n') and '1' or '0')
+    redis.call('PERSIST', row) -- it may have been a tombstone
+  end
+  local first = redis.call('ZRANGE', slots, 0, 0, 'WITHSCORES')
+  local slot = first[2] and tonumber(first[2]) < FREE and first[1] or tostring(redis.call('ZCARD', slots))
+  if mine and mine ~= slot then
+    redis.call('HDEL', row, 's' .. mine) -- a version has one slot
+  end
+  return lease(slot, false)
+end
+
+if mine and tonumber(redis.call('ZSCORE', slots, mine) or 0) > FREE then
+  return lease(mine, true) -- R2
+end
+local free = tonumber(size or ARGV[7]) - redis.call('ZCOUNT', slots, HELD, '+inf')
+if free > 0 and not queued and not asked('r') then
+  return grant()
+end
