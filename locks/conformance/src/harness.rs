@@ -93,12 +93,12 @@ impl Spec {
                 let answer = format!("cannot hold on {}: {reason}", backend.name());
                 Trial::test(name, move || Err(Failed::from(answer))).with_kind(reason).with_ignored_flag(true)
             }
-            None => Trial::test(name, move || self.execute(backend)),
+            None => Trial::test(name, move || self.execute(backend).map_err(Failed::from)),
         }
     }
 
     /// Runs the trial on a runtime of its own, so that nothing outlives it.
-    fn execute(self, backend: Arc<dyn Backend>) -> Result<(), Failed> {
+    fn execute(self, backend: Arc<dyn Backend>) -> Outcome {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
         let timeout = self.timeout;
         let outcome = runtime.block_on(async {
@@ -108,7 +108,7 @@ impl Spec {
                 .unwrap_or_else(|_| Err(Failure::new(format!("no end after {timeout:?}"))))
         });
         runtime.shutdown_timeout(Duration::from_secs(2));
-        outcome.map_err(Failed::from)
+        outcome
     }
 }
 
@@ -136,6 +136,16 @@ pub(crate) fn run(backends: Vec<Arc<dyn Backend>>) -> std::process::ExitCode {
         all.extend(specs.into_iter().map(|spec| spec.into_trial(Arc::clone(&backend))));
     }
     libtest_mimic::run(&arguments, all).exit_code()
+}
+
+/// See [`crate::run_one`].
+pub(crate) fn run_one(backend: Arc<dyn Backend>, name: &str) -> Result<Result<(), String>, String> {
+    let spec = trials::all().into_iter().find(|spec| spec.name == name);
+    let spec = spec.ok_or_else(|| format!("there is no trial {name}"))?;
+    match spec.ignored(backend.as_ref()) {
+        Some(reason) => Err(reason),
+        None => Ok(spec.execute(backend).map_err(|failure| failure.to_string())),
+    }
 }
 
 /// An exception that no trial has the name of would be an exception from nothing: a trial was renamed.

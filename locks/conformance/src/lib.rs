@@ -30,3 +30,11 @@ pub fn main(backends: Vec<Box<dyn Backend>>) -> ExitCode {
     let backends: Vec<Arc<dyn Backend>> = backends.into_iter().map(Arc::from).collect();
     roles::play(&backends).unwrap_or_else(|| harness::run(backends))
 }
+
+/// Runs the trial `name` (`mutex::acquire_creates`) on `backend`: for those who check the suite itself.
+///
+/// # Errors
+/// Outside, when there is no such trial or it cannot hold on `backend`; inside, why the trial failed.
+pub fn run_one(backend: Arc<dyn Backend>, name: &str) -> Result<Result<(), String>, String> {
+    harness::run_one(backend, name)
+}
