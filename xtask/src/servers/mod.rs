@@ -471,10 +471,12 @@ pub(crate) fn kill(dir: &Path) -> Result<()> {
     process::send(Signal::Kill, &state.processes);
     end_all_in(&dir)?;
     // A process whose threads still end has lost its folder already, but not its port.
-    match process::wait_gone(&state.processes, KILLED) {
-        true => Ok(()),
-        false => Err(Failure::new(format!("the server in {} does not die", dir.display()))),
+    if !process::wait_gone(&state.processes, KILLED) {
+        return Err(Failure::new(format!("the server in {} does not die", dir.display())));
     }
+    // Now, because the folder may be removed before anybody looks again.
+    forget_killed(&dir);
+    Ok(())
 }
 
 /// `kill -9` for all servers that work in a folder, until none is left.

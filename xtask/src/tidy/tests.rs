@@ -206,7 +206,7 @@ fn a_path_that_is_not_there_is_found() {
         "`page.md` `./page.md` `application/json` `/metrics` `target/debug/x` `a b/c`\n",
     );
     assert_eq!(made.complaints(), Vec::<String>::new());
-    made.write("ARCHITECTURE.md", "`lokcs/core/`\n");
+    made.write("ARCHITECTURE.md", "`lokcs/core/` `tests/conformance.rs`\n");
     made.finds("ARCHITECTURE.md:1: `lokcs/core` is not there", "mend");
 }
 

@@ -61,6 +61,11 @@ impl Tree {
         path.is_empty() || self.paths.contains(path)
     }
 
+    /// Whether a path inside any folder ends like this.
+    pub(super) fn has_ending(&self, end: &str) -> bool {
+        self.paths.iter().any(|path| path.strip_suffix(end).is_some_and(|begin| begin.ends_with('/')))
+    }
+
     /// Whether a path with `*` in it names anything. A star stands for a part of one name.
     pub(super) fn has_like(&self, pattern: &str) -> bool {
         if !pattern.contains('*') {
