@@ -158,6 +158,7 @@ impl Spoilt {
             DataAlwaysReplaces => request.replace_data = true,
             NamesAreForgotten => request.named_by_version = false,
             KindsShareNames => request.max_size = request.max_size.or(Some(1)),
+            HeldIsGrantedAtTimes if request.version.starts_with('a') => request.fair = false,
             SemaphoreHasOneMore => request.max_size = request.max_size.map(|size| size + 1),
             _ => {}
         }
