@@ -27,6 +27,7 @@
 //! Each database is a feature that only adds: `sqlite` (default), `postgres`, `mysql`, `redis`, `dynamodb`; `all`.
 #![forbid(unsafe_code)]
 
+pub mod blocking;
 pub mod config_file;
 pub mod factory;
 mod guard;
