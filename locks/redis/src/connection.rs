@@ -24,7 +24,7 @@ const CLUSTER_RETRY_MS: (u64, u64) = (10, 500);
 
 /// A way to the server or cluster.
 pub(crate) enum Link {
-    Single(Single),
+    Single(Box<Single>),
     Cluster(ClusterConnection),
 }
 
@@ -83,7 +83,7 @@ impl Link {
             } else {
                 let single = Single::new(settings, ear)?;
                 single.live().await?;
-                Ok(Self::Single(single))
+                Ok(Self::Single(Box::new(single)))
             }
         };
         within(settings.connect_timeout, connecting).await

@@ -71,6 +71,10 @@ impl Backend for Cluster {
         CAPABILITIES
     }
 
+    fn server_kind(&self) -> Option<&'static str> {
+        Some("redis-cluster")
+    }
+
     fn config_for_url(&self, tenant: &str, url: &str) -> LocksConfig {
         config(tenant, url)
     }
