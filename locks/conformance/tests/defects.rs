@@ -158,7 +158,7 @@ impl Spoilt {
             DataAlwaysReplaces => request.replace_data = true,
             NamesAreForgotten => request.named_by_version = false,
             KindsShareNames => request.max_size = request.max_size.or(Some(1)),
-            HeldIsGrantedAtTimes if request.version.starts_with('a') => request.fair = false,
+            HeldIsGrantedAtTimes if request.version.starts_with(['a', 'b', 'c', 'd']) => request.fair = false,
             SemaphoreHasOneMore => request.max_size = request.max_size.map(|size| size + 1),
             _ => {}
         }
@@ -173,8 +173,10 @@ impl Spoilt {
                     let _ = self.store.create_semaphore(&Semaphore { max_size, ..known }).await;
                 }
             }
-            // One in sixteen does not look whether it is held.
-            HeldIsGrantedAtTimes if request.version.starts_with('a') => self.free_all(&request.lock).await,
+            // One in four does not look whether it is held.
+            HeldIsGrantedAtTimes if request.version.starts_with(['a', 'b', 'c', 'd']) => {
+                self.free_all(&request.lock).await
+            }
             _ => {}
         }
     }
