@@ -120,26 +120,18 @@ fn tls_files_are_made_and_kept() {
 
 /// `servers up` with one small server: the process, the folder of its run, the port.
 fn up() -> (Child, PathBuf, u16) {
-    let mut child = Command::new(XTASK)
-        .args(["servers", "up", "redis"])
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    let (mut folder, mut port) = (None, None);
-    for line in BufReader::new(child.stdout.take().unwrap()).lines() {
-        let line = line.unwrap();
-        let value = line.split('\'').nth(1).unwrap().to_owned();
-        if line.starts_with("export DB_LOCKS_TEST_REDIS_URL=") {
-            port = value.split([':', '/']).nth(4).map(|port| port.parse().unwrap());
-        } else if line.starts_with("export DB_LOCKS_TEST_TMP=") {
-            folder = Path::new(&value).parent().map(Path::to_path_buf);
-        }
-        if let (Some(folder), Some(port)) = (&folder, port) {
-            return (child, folder.clone(), port);
-        }
-    }
-    panic!("servers up ended");
+    let mut command = Command::new(XTASK);
+    command.args(["servers", "up", "redis"]).stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut child = command.spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+    let mut value = |name: &str| {
+        let line = lines.find(|line| line.starts_with(&format!("export {name}='"))).unwrap();
+        line.split('\'').nth(1).unwrap().to_owned()
+    };
+    let url = value("DB_LOCKS_TEST_REDIS_URL");
+    let port = url.split([':', '/']).nth(4).unwrap().parse().unwrap();
+    let folder = Path::new(&value("DB_LOCKS_TEST_TMP")).parent().unwrap().to_path_buf();
+    (child, folder, port)
 }
 
 #[test]
