@@ -45,6 +45,8 @@ pub(crate) struct Settings {
     pub(crate) prepare: bool,
     /// Wake waiters through LISTEN/NOTIFY. Transaction poolers do not pass these on.
     pub(crate) listen: bool,
+    /// A release is answered when it is on disk. Without it a crash of the server may forget one, until the lease ends.
+    pub(crate) durable_release: bool,
     pub(crate) pool_size: u32,
     pub(crate) connect_timeout: Duration,
     pub(crate) request_timeout: Duration,
@@ -108,6 +110,7 @@ impl Settings {
             root_cert: own.root_cert,
             prepare: own.prepare,
             listen: own.listen.unwrap_or(own.prepare),
+            durable_release: own.durable_release,
             pool_size: config.database_pool_size(),
             connect_timeout: config.connect_timeout(),
             request_timeout: config.request_timeout(),
@@ -122,6 +125,7 @@ struct OwnParameters {
     root_cert: Option<String>,
     prepare: bool,
     listen: Option<bool>,
+    durable_release: bool,
 }
 
 impl Default for OwnParameters {
@@ -132,6 +136,7 @@ impl Default for OwnParameters {
             root_cert: None,
             prepare: true,
             listen: None,
+            durable_release: true,
         }
     }
 }
@@ -143,6 +148,7 @@ impl OwnParameters {
             "sslmode" => (self.ssl_mode, self.trust) = ssl_mode(value)?,
             "sslrootcert" => self.root_cert = Some(percent_decoded(value)?),
             "prepare" => self.prepare = boolean(name, value)?,
+            "durable_release" => self.durable_release = boolean(name, value)?,
             "listen" => self.listen = Some(boolean(name, value)?),
             _ => return Ok(false),
         }

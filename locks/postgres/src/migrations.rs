@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use db_locks_core::{LockError, LockResult};
 use deadpool_postgres::ClientWrapper;
-use tokio_postgres::Error;
 use tokio_postgres::error::SqlState;
-use tokio_postgres::types::Type;
+use tokio_postgres::types::{ToSql, Type};
+use tokio_postgres::{Error, Row};
 
 use crate::config::Names;
 use crate::pool::Connections;
@@ -82,7 +82,7 @@ enum Missing {
 
 /// What is missing, where the table of migrations may not exist.
 async fn missing(client: &ClientWrapper, names: &Names) -> Result<Missing, Error> {
-    match client.query_typed(APPLIED, &[(&names.mutexes, Type::TEXT)]).await {
+    match client.query_typed(APPLIED, &tables(names)).await {
         Ok(rows) => judge(&rows, names),
         Err(error) if error.code() == Some(&SqlState::UNDEFINED_TABLE) => Ok(Missing::From(0)),
         Err(error) => Err(error),
@@ -94,28 +94,27 @@ async fn state(transaction: &deadpool_postgres::Transaction<'_>, names: &Names) 
     let exists =
         transaction.query_typed("SELECT to_regclass('db_locks_migrations') IS NOT NULL", &[]).await?;
     match exists.first().map(|row| row.try_get(0)).transpose()? {
-        Some(true) => judge(&transaction.query_typed(APPLIED, &[(&names.mutexes, Type::TEXT)]).await?, names),
+        Some(true) => judge(&transaction.query_typed(APPLIED, &tables(names)).await?, names),
         _ => Ok(Missing::From(0)),
     }
 }
 
-/// What was applied to these tables, if they are still there.
-const APPLIED: &str = "SELECT version, semaphores_table, waiters_table FROM db_locks_migrations \
-    WHERE mutexes_table = $1 AND to_regclass(quote_ident($1)) IS NOT NULL ORDER BY version";
+/// What was applied to any of these tables, if they are still there.
+const APPLIED: &str = "SELECT version, mutexes_table, semaphores_table, waiters_table FROM db_locks_migrations \
+    WHERE (mutexes_table = $1 OR semaphores_table = $2 OR waiters_table = $3) \
+    AND to_regclass(quote_ident(mutexes_table)) IS NOT NULL ORDER BY version";
 
-fn judge(rows: &[tokio_postgres::Row], names: &Names) -> Result<Missing, Error> {
+/// The parameters of [`APPLIED`].
+fn tables(names: &Names) -> [(&(dyn ToSql + Sync), Type); 3] {
+    [(&names.mutexes, Type::TEXT), (&names.semaphores, Type::TEXT), (&names.waiters, Type::TEXT)]
+}
+
+fn judge(rows: &[Row], names: &Names) -> Result<Missing, Error> {
     let mut applied: Vec<String> = Vec::new();
     for row in rows {
-        let (semaphores, waiters): (&str, &str) = (row.try_get(1)?, row.try_get(2)?);
-        if semaphores != names.semaphores || waiters != names.waiters {
-            return Ok(Missing::OtherNames(LockError::validation(
-                "mutexes_table_name",
-                format!(
-                    "the table {:?} belongs to an installation with the tables {semaphores:?} and {waiters:?}, \
-                     not {:?} and {:?}",
-                    names.mutexes, names.semaphores, names.waiters
-                ),
-            )));
+        let theirs = [row.try_get::<_, &str>(1)?, row.try_get(2)?, row.try_get(3)?];
+        if theirs != [&names.mutexes, &names.semaphores, &names.waiters] {
+            return Ok(Missing::OtherNames(shared_table(theirs, names)));
         }
         applied.push(row.try_get(0)?);
     }
@@ -123,6 +122,25 @@ fn judge(rows: &[tokio_postgres::Row], names: &Names) -> Result<Missing, Error> 
     let first =
         MIGRATIONS.iter().position(|migration| !applied.iter().any(|version| version == migration.version));
     Ok(first.map_or(Missing::Nothing, Missing::From))
+}
+
+/// Waiters of one installation would stand in the way of the other's.
+fn shared_table(theirs: [&str; 3], names: &Names) -> LockError {
+    let ours = [
+        ("mutexes_table_name", &names.mutexes),
+        ("semaphores_table_name", &names.semaphores),
+        ("waiters_table_name", &names.waiters),
+    ];
+    let shared = ours.into_iter().zip(theirs).find(|((_, ours), theirs)| ours == theirs);
+    let (field, table) =
+        shared.map_or(("mutexes_table_name", theirs[0]), |((field, _), table)| (field, table));
+    LockError::validation(
+        field,
+        format!(
+            "the table {table:?} belongs to the installation with the tables {}; choose another name",
+            theirs.join(", ")
+        ),
+    )
 }
 
 /// The SQL for other table names: every quoted name that is, or begins with, a default table name is replaced.

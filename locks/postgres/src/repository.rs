@@ -26,12 +26,14 @@ const RENEWALS_AT_ONCE: usize = 1_000;
 /// Locks in PostgreSQL 13 or later.
 ///
 /// Parameters of the URL beside the driver's: `sslmode`, `sslrootcert` as in libpq; `prepare=false` behind a transaction
-/// pooler that knows no prepared statements (then waiters poll, unless `listen=true`).
+/// pooler that knows no prepared statements (then waiters poll, unless `listen=true`); `durable_release=false` for releases
+/// that do not wait for the server's disk.
 pub struct PostgresRepository {
     connections: Connections,
     names: Names,
     pub(crate) statements: Statements,
     doorbell: Option<Doorbell>,
+    durable_release: bool,
     /// Who this repository is in the table of clients; its channel, if it listens.
     client_id: String,
 }
@@ -63,6 +65,7 @@ impl PostgresRepository {
             connections,
             statements: Statements::new(&settings.names),
             names: settings.names.clone(),
+            durable_release: settings.durable_release,
             doorbell: settings.listen.then(|| Doorbell::new(settings, tls, client_id.clone())),
             client_id,
         };
@@ -283,7 +286,7 @@ impl LockRepository for PostgresRepository {
         let slot = named_slot(lock, &request.mutex_key, version);
         let statement =
             if lock.is_semaphore() { &self.statements.slot_release } else { &self.statements.release };
-        let params: [Param<'_>; 6] = [&tenant, &key, &slot, version, delete, data];
+        let params: [Param<'_>; 7] = [&tenant, &key, &slot, version, delete, data, &self.durable_release];
         match outcome(&self.row("release", statement, &params).await?)? {
             Outcome::Done => Ok(true),
             Outcome::Refused => Ok(false),

@@ -63,7 +63,7 @@ impl Statements {
             renew: call(mutexes, "renew", &[renewal_types()], ""),
             slot_renew: call(mutexes, "slot_renew", &[renewal_types()], ""),
             renew_many: call(mutexes, "renew_many", &[renewals_types()], ""),
-            // tenant, key, slot, version, delete, data
+            // tenant, key, slot, version, delete, data, durable
             release: call(mutexes, "release", &[release_types()], ""),
             slot_release: call(mutexes, "slot_release", &[release_types()], ""),
             abandon: call(mutexes, "abandon", &[text(3)], ""),
@@ -127,7 +127,7 @@ fn renewals_types() -> Vec<Type> {
 }
 
 fn release_types() -> Vec<Type> {
-    vec![Type::TEXT, Type::TEXT, Type::INT4, Type::TEXT, Type::BOOL, Type::TEXT]
+    vec![Type::TEXT, Type::TEXT, Type::INT4, Type::TEXT, Type::BOOL, Type::TEXT, Type::BOOL]
 }
 
 /// tenant, key, version, lease, data, delete_on_release

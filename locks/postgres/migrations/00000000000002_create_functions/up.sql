@@ -101,9 +101,10 @@ CREATE OR REPLACE FUNCTION "mutexes_acquire"(
 LANGUAGE plpgsql SET enable_seqscan = off AS $$
 DECLARE
     m record;
-    v_queued boolean := false;
     v_live_until_us bigint;
 BEGIN
+    o_slot := 0;
+    o_named_by_version := false;
     LOOP
         SELECT version, fence, lease_duration_ms, expires_at_us, data, owner, delete_on_release, deleted_at_us INTO m
         FROM "mutexes" WHERE tenant_id = p_tenant AND semaphore_key = '' AND mutex_key = p_key FOR UPDATE;
@@ -117,8 +118,6 @@ BEGIN
         VALUES (p_tenant, p_key, p_lease_ms, o_now_us, o_now_us) ON CONFLICT DO NOTHING;
     END LOOP;
     o_now_us := date_part('epoch', clock_timestamp()) * 1000000;
-    o_slot := 0;
-    o_named_by_version := false;
     IF p_only_if_exists AND m.deleted_at_us > 0 THEN
         o_outcome := 2;
         RETURN;
@@ -132,13 +131,8 @@ BEGIN
         WHERE tenant_id = p_tenant AND semaphore_key = '' AND mutex_key = p_key;
         DELETE FROM "lock_waiters"
         WHERE tenant_id = p_tenant AND semaphore_key = '' AND mutex_key = p_key AND ticket = p_version;
-        o_outcome := 0;
-        o_version := m.version;
-        o_fence := m.fence;
-        o_lease_ms := p_lease_ms;
-        o_data := m.data;
-        o_owner := m.owner;
-        o_delete_on_release := m.delete_on_release;
+        SELECT 0, m.version, m.fence, p_lease_ms, m.data, m.owner, m.delete_on_release
+            INTO o_outcome, o_version, o_fence, o_lease_ms, o_data, o_owner, o_delete_on_release;
         RETURN;
     END IF;
 
@@ -147,7 +141,6 @@ BEGIN
                WHERE tenant_id = p_tenant AND semaphore_key = '' AND mutex_key = p_key) THEN
         SELECT o_seq, o_ahead, r.o_live_until_us INTO o_queue_number, o_position, v_live_until_us
         FROM "mutexes_rank"(p_tenant, '', p_key, p_version, p_max_position, o_now_us) r;
-        v_queued := o_queue_number IS NOT NULL;
     END IF;
 
     IF m.expires_at_us <= o_now_us AND (o_position = 0 OR NOT p_fair) THEN
@@ -164,7 +157,7 @@ BEGIN
             deleted_at_us = 0, created_at_us = CASE WHEN deleted_at_us > 0 THEN o_now_us ELSE created_at_us END,
             updated_at_us = o_now_us
         WHERE tenant_id = p_tenant AND semaphore_key = '' AND mutex_key = p_key;
-        IF v_queued THEN
+        IF o_queue_number IS NOT NULL THEN
             DELETE FROM "lock_waiters"
             WHERE tenant_id = p_tenant AND semaphore_key = '' AND mutex_key = p_key AND seq = o_queue_number;
         END IF;
@@ -202,7 +195,6 @@ DECLARE
     s record;
     t record;
     v_free bigint;
-    v_queued boolean := false;
     v_live_until_us bigint;
 BEGIN
     LOOP
@@ -260,7 +252,6 @@ BEGIN
                WHERE tenant_id = p_tenant AND semaphore_key = p_key AND mutex_key = '') THEN
         SELECT o_seq, o_ahead, r.o_live_until_us INTO o_queue_number, o_position, v_live_until_us
         FROM "mutexes_rank"(p_tenant, p_key, '', p_version, greatest(v_free, p_max_position), o_now_us) r;
-        v_queued := o_queue_number IS NOT NULL;
     END IF;
 
     IF v_free > 0 AND (o_position < v_free OR NOT p_fair) THEN
@@ -290,7 +281,7 @@ BEGIN
             RETURNING data INTO o_data;
         END IF;
         UPDATE "semaphores" SET fence = o_fence WHERE tenant_id = p_tenant AND semaphore_key = p_key;
-        IF v_queued THEN
+        IF o_queue_number IS NOT NULL THEN
             DELETE FROM "lock_waiters"
             WHERE tenant_id = p_tenant AND semaphore_key = p_key AND mutex_key = '' AND seq = o_queue_number;
         END IF;
@@ -319,9 +310,8 @@ END $$;
 -- conditions again, the clock's among them; if it finds it unchanged nobody was granted anything meanwhile.
 CREATE OR REPLACE FUNCTION "mutexes_renew"(
     p_tenant text, p_key text, p_slot integer, p_version text, p_new_version text, p_lease_ms bigint, p_data text,
-    OUT o_outcome integer, OUT o_slot integer, OUT o_version text, OUT o_fence bigint, OUT o_lease_ms bigint,
-    OUT o_expires_at_us bigint, OUT o_now_us bigint, OUT o_data text, OUT o_owner text, OUT o_delete_on_release boolean,
-    OUT o_named_by_version boolean)
+    OUT o_outcome integer, OUT o_slot integer, OUT o_version text, OUT o_fence bigint, OUT o_lease_ms bigint, OUT o_expires_at_us bigint,
+    OUT o_now_us bigint, OUT o_data text, OUT o_owner text, OUT o_delete_on_release boolean, OUT o_named_by_version boolean)
 LANGUAGE plpgsql SET enable_seqscan = off AS $$
 BEGIN
     UPDATE "mutexes" SET version = p_new_version, lease_duration_ms = p_lease_ms, data = coalesce(p_data, data),
@@ -342,9 +332,8 @@ END $$;
 -- p_slot is the slot that the caller's key names, or -1 when its key names none.
 CREATE OR REPLACE FUNCTION "mutexes_slot_renew"(
     p_tenant text, p_key text, p_slot integer, p_version text, p_new_version text, p_lease_ms bigint, p_data text,
-    OUT o_outcome integer, OUT o_slot integer, OUT o_version text, OUT o_fence bigint, OUT o_lease_ms bigint,
-    OUT o_expires_at_us bigint, OUT o_now_us bigint, OUT o_data text, OUT o_owner text, OUT o_delete_on_release boolean,
-    OUT o_named_by_version boolean)
+    OUT o_outcome integer, OUT o_slot integer, OUT o_version text, OUT o_fence bigint, OUT o_lease_ms bigint, OUT o_expires_at_us bigint,
+    OUT o_now_us bigint, OUT o_data text, OUT o_owner text, OUT o_delete_on_release boolean, OUT o_named_by_version boolean)
 LANGUAGE plpgsql SET enable_seqscan = off AS $$
 BEGIN
     PERFORM 1 FROM "semaphores" WHERE tenant_id = p_tenant AND semaphore_key = p_key FOR UPDATE;
@@ -387,9 +376,10 @@ BEGIN
 END $$;
 
 -- As renew: one UPDATE does it. What it leaves of a deleted mutex is its fence, and its version so that a retry is known.
--- A lost release only costs waiting until the lease ends, so it does not wait for the disk, unless it brings data.
+-- A release that a crash of the server forgets only costs waiting until the lease ends: the caller may choose not to wait for
+-- the disk (p_durable false), unless it brings data.
 CREATE OR REPLACE FUNCTION "mutexes_release"(
-    p_tenant text, p_key text, p_slot integer, p_version text, p_delete boolean, p_data text)
+    p_tenant text, p_key text, p_slot integer, p_version text, p_delete boolean, p_data text, p_durable boolean)
 RETURNS integer LANGUAGE plpgsql SET enable_seqscan = off AS $$
 DECLARE
     v_now_us bigint := date_part('epoch', clock_timestamp()) * 1000000;
@@ -406,7 +396,7 @@ BEGIN
         WHERE tenant_id = p_tenant AND semaphore_key = '' AND mutex_key = p_key;
         RETURN CASE WHEN FOUND AND v_deleted_at_us = 0 THEN 1 ELSE 2 END;
     END IF;
-    IF p_data IS NULL THEN
+    IF NOT p_durable AND p_data IS NULL THEN
         PERFORM set_config('synchronous_commit', 'off', true);
     END IF;
     IF EXISTS (SELECT 1 FROM "lock_waiters"
@@ -420,7 +410,7 @@ BEGIN
 END $$;
 
 CREATE OR REPLACE FUNCTION "mutexes_slot_release"(
-    p_tenant text, p_key text, p_slot integer, p_version text, p_delete boolean, p_data text)
+    p_tenant text, p_key text, p_slot integer, p_version text, p_delete boolean, p_data text, p_durable boolean)
 RETURNS integer LANGUAGE plpgsql SET enable_seqscan = off AS $$
 DECLARE
     v_now_us bigint;
@@ -442,7 +432,7 @@ BEGIN
     UPDATE "mutexes" SET expires_at_us = 0, updated_at_us = v_now_us,
         data = CASE WHEN p_delete OR delete_on_release THEN NULL ELSE coalesce(p_data, data) END
     WHERE tenant_id = p_tenant AND semaphore_key = p_key AND mutex_key = v_mutex_key;
-    IF p_data IS NULL THEN
+    IF NOT p_durable AND p_data IS NULL THEN
         PERFORM set_config('synchronous_commit', 'off', true);
     END IF;
     IF EXISTS (SELECT 1 FROM "lock_waiters"
@@ -455,14 +445,9 @@ END $$;
 -- Rings as many waiters of a semaphore as it has free slots.
 CREATE OR REPLACE FUNCTION "mutexes_slot_wake"(p_tenant text, p_key text, p_max_size integer, p_now_us bigint)
 RETURNS void LANGUAGE plpgsql SET enable_seqscan = off AS $$
-DECLARE
-    v_free bigint;
 BEGIN
-    SELECT p_max_size - count(*) INTO v_free FROM "mutexes"
-    WHERE tenant_id = p_tenant AND semaphore_key = p_key AND expires_at_us > p_now_us;
-    IF v_free > 0 THEN
-        PERFORM "mutexes_wake"(p_tenant, p_key, '', v_free, p_now_us);
-    END IF;
+    PERFORM "mutexes_wake"(p_tenant, p_key, '', p_max_size - count(*), p_now_us) FROM "mutexes"
+    WHERE tenant_id = p_tenant AND semaphore_key = p_key AND expires_at_us > p_now_us HAVING count(*) < p_max_size;
 END $$;
 
 -- Ends an acquisition: its place in the queue goes, its grant too. Whoever is next may go ahead.
