@@ -152,7 +152,6 @@ mod tests {
             ("db-locks -f redis acquire --key one", true, false),
             ("db-locks redis -j acquire --key one", false, true),
             ("db-locks -j false redis acquire --key one", false, false),
-            ("db-locks -t -j redis acquire --key one", false, false),
         ] {
             let cli = cli(line);
             assert_eq!((cli.fair_semaphore, cli.json_output), (fair, json), "{line}");

@@ -1,19 +1,32 @@
 //! What `acquire` waits for, on one line of a terminal.
 
 use std::io::{IsTerminal, Write};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use db_locks::{WaitEvent, WaitObserver};
+
+/// Often enough to read, seldom enough to cost nothing.
+const EVERY: Duration = Duration::from_millis(200);
 
 /// Shows it on stderr when that is a terminal; scripts get no such line.
 pub(crate) fn on_a_terminal() -> Option<WaitObserver> {
     if !std::io::stderr().is_terminal() {
         return None;
     }
-    Some(Arc::new(|event: &WaitEvent| {
+    let shown: Mutex<Option<Instant>> = Mutex::new(None);
+    Some(Arc::new(move |event: &WaitEvent| {
+        let mut shown = shown.lock().unwrap_or_else(PoisonError::into_inner);
+        if shown.is_some_and(|at| at.elapsed() < EVERY) {
+            return;
+        }
+        *shown = Some(Instant::now());
+        // A line that wraps could not be cleared again.
+        let columns = rustix::termios::tcgetwinsize(std::io::stderr()).map_or(80, |size| size.ws_col.max(20));
+        let text: String = line(event).chars().take(usize::from(columns) - 1).collect();
         // Back to the start of the line, and clear it to the end.
         let mut stderr = std::io::stderr().lock();
-        let _ = write!(stderr, "\r\x1b[K{}", line(event));
+        let _ = write!(stderr, "\r\x1b[K{text}");
         let _ = stderr.flush();
     }))
 }
@@ -27,23 +40,20 @@ pub(crate) fn clear() {
 
 fn line(event: &WaitEvent) -> String {
     let holder = event.busy.holder.as_deref().unwrap_or("somebody");
-    let ends = match event.busy.retry_after_ms {
-        Some(ms) if ms > 0 => format!(" for another {:.1} s unless renewed", ms as f64 / 1_000.0),
+    let lease = match event.busy.retry_after_ms {
+        Some(ms) if ms > 0 => format!(" (lease {:.0} s)", ms as f64 / 1_000.0),
         _ => String::new(),
     };
     let ahead = match event.busy.position {
         0 => "you are next".to_string(),
-        1 => "1 waiting ahead of you".to_string(),
         n => format!("{n} waiting ahead of you"),
     };
     let left = event.limit.saturating_sub(event.waited).as_secs_f64();
-    format!("waiting for {}: held by {holder}{ends}; {ahead}; giving up in {left:.0} s", event.lock)
+    format!("waiting for {:?}, held by {holder}{lease}; {ahead}; giving up in {left:.0} s", event.lock.key())
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use db_locks::{Busy, LockId};
 
     use super::*;
@@ -54,7 +64,7 @@ mod tests {
             lock: LockId::mutex("t", "one").unwrap(),
             busy: Busy {
                 position: 2,
-                retry_after_ms: Some(1_500),
+                retry_after_ms: Some(2_000),
                 holder: Some("web-3:17".into()),
                 ..Busy::default()
             },
@@ -63,8 +73,7 @@ mod tests {
         };
         assert_eq!(
             line(&event),
-            "waiting for mutex \"one\" of tenant \"t\": held by web-3:17 for another 1.5 s unless renewed; \
-             2 waiting ahead of you; giving up in 15 s"
+            "waiting for \"one\", held by web-3:17 (lease 2 s); 2 waiting ahead of you; giving up in 15 s"
         );
     }
 }
