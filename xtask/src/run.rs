@@ -184,6 +184,7 @@ fn remove_stale(temp: &Path) {
 fn clean(dir: &Path) -> Result<()> {
     end_processes(dir);
     servers::forget_killed(dir);
+    remove_faketime(dir);
     remove(dir)?;
     tools::remove_unfinished_builds();
     Ok(())
@@ -224,6 +225,23 @@ fn last_word(process: &Process) -> Signal {
         "postgres" => Signal::Quit,
         "mariadbd" | "mysqld" | "redis-server" | "valkey-server" | "dynoxide" => Signal::Kill,
         _ => Signal::Terminate,
+    }
+}
+
+/// A killed `faketime` leaves its shared memory, and a later process with the same number then cannot start.
+fn remove_faketime(dir: &Path) {
+    let Ok(begin) = fs::metadata(dir.join(LOCK)).and_then(|of| of.modified()) else { return };
+    for entry in fs::read_dir("/dev/shm").into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        let pid = name.strip_prefix("faketime_shm_").or_else(|| name.strip_prefix("sem.faketime_sem_"));
+        let Some(pid) = pid.and_then(|pid| pid.parse().ok()) else { continue };
+        let of_this_run = entry
+            .metadata()
+            .is_ok_and(|of| of.uid() == tools::user_id() && of.modified().is_ok_and(|at| at >= begin));
+        if of_this_run && Process::of(pid).is_none() {
+            let _ = fs::remove_file(entry.path());
+        }
     }
 }
 

@@ -196,6 +196,7 @@ impl Home {
     fn let_pass(&self) -> Result<()> {
         let Some(account) = &self.account else { return Ok(()) };
         let temp = env::temp_dir();
+        let temp = fs::canonicalize(&temp).unwrap_or(temp);
         for dir in self.dir.ancestors() {
             let mode =
                 fs::metadata(dir).context(|| format!("cannot see {}", dir.display()))?.permissions().mode();

@@ -37,7 +37,7 @@ const AWS: [(&str, &str); 4] = [
     ("AWS_EC2_METADATA_DISABLED", "true"),
 ];
 
-/// The variables that tells tests about their surroundings.
+/// The variables that tell tests about their surroundings.
 type Variables = Vec<(&'static str, OsString)>;
 
 /// `cargo xtask test [nextest arguments]`: the exit code of the tests.
@@ -96,7 +96,9 @@ fn test(steps: &mut Steps, root: &Path, selection: &Selection, run: &Run, count:
         return Ok(code(built));
     }
     let servers = steps.run("servers", || start_all(&ours, run))?;
-    let variables = variables(root, run, &servers);
+    let mut variables = variables(root, run, &servers);
+    // Whatever a test leaves in a temporary folder, killed or not, goes with the run.
+    variables.push(("TMPDIR", run.tests_dir().into()));
 
     let tests = steps.run("tests", || {
         let report = run.dir().join("junit.xml");

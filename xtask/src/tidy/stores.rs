@@ -9,8 +9,13 @@ const CORE: &str = "db-locks-core";
 const SUITE: &str = "db-locks-conformance";
 const LIBRARY: &str = "db-locks";
 /// Every store has these modules, each a file or a folder.
-const SHAPE: [(&str, &str); 2] =
-    [("repository", "the traits that it implements"), ("error", "its driver's errors turned into ours")];
+const SHAPE: [(&str, &str); 5] = [
+    ("config", "what it takes from the configuration"),
+    ("repository", "the traits that it implements"),
+    ("statements", "the statements, scripts or expressions that it sends"),
+    ("codec", "rows and replies turned into our models"),
+    ("error", "its driver's errors turned into ours"),
+];
 
 pub(super) fn check(tree: &Tree, members: &[Member]) -> Vec<Complaint> {
     let library = members.iter().find(|member| member.name == LIBRARY);

@@ -27,7 +27,9 @@ impl Made {
         );
         made.write("locks/tape/tests/conformance.rs", "fn main() { db_locks_conformance::run() }\n");
         made.write("locks/tape/README.md", "# Guarantees\n[core](../core/src/lib.rs)\n");
-        made.write("locks/tape/src/repository.rs", "");
+        for module in ["config", "repository", "statements", "codec"] {
+            made.write(&format!("locks/tape/src/{module}.rs"), "");
+        }
         made.write("locks/tape/src/error/mod.rs", "");
         let tape = "db-locks-tape = { optional = true }\n";
         made.member("locks/db-locks", "db-locks", "locks", 2, tape);
