@@ -1,0 +1,448 @@
+//! [`MysqlRepository`]: the traits of `db-locks-core`, one statement a call.
+
+use std::fmt;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Instant;
+
+use async_trait::async_trait;
+use db_locks_core::lock_id::slot_number;
+use db_locks_core::protocol::{CLIENT_TTL_MS, key_means_slot};
+use db_locks_core::{
+    AcquireRequest, Acquired, Capabilities, LockError, LockId, LockKind, LockRepository, LockResult,
+    LocksConfig, MutexLock, MutexRepository, ReleaseRequest, RenewRequest, Semaphore, SemaphoreRepository,
+};
+use mysql_async::{Row, Value};
+
+use crate::codec;
+use crate::config::Settings;
+use crate::error::{Fault, Task};
+use crate::migrations;
+use crate::pool::{Answer, Pool};
+use crate::statements::{Statements, append_call};
+
+/// How often a deadlock's victim is sent again. The rows are locked in one order, so there is hardly ever one.
+const DEADLOCK_RETRIES: u32 = 3;
+/// The most renewals in one transaction, so that others are not kept waiting for long.
+const RENEWALS: usize = 256;
+/// The most bytes of SQL in one message.
+const BATCH_BYTES: usize = 1024 * 1024;
+
+/// Mutexes and semaphores in MySQL or MariaDB.
+///
+/// Connections are opened when they are needed and closed when the repository is dropped. It belongs to the runtime that
+/// it was made in.
+pub struct MysqlRepository {
+    settings: Settings,
+    pool: Pool,
+    sql: Statements,
+    /// Names this repository among the processes that wait.
+    client_id: String,
+}
+
+impl fmt::Debug for MysqlRepository {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MysqlRepository")
+            .field("place", &self.settings.place)
+            .field("tables", &self.settings.tables)
+            .finish_non_exhaustive()
+    }
+}
+
+impl MysqlRepository {
+    /// Connects to the server that [`LocksConfig::database_url`] names (`mysql://user:password@host:3306/database`, or
+    /// `mariadb://`), and makes tables and procedures if the configuration allows it.
+    ///
+    /// # Errors
+    /// `Validation` for another URL or bad table names; `CurrentlyUnavailable` when the server cannot be reached in time;
+    /// `AccessDenied` for a wrong password or without rights; `Database` when tables are missing and must not be made.
+    pub async fn connect(config: &LocksConfig) -> LockResult<Arc<Self>> {
+        let settings = Settings::new(config)?;
+        if settings.opts.ssl_opts().is_some() {
+            // Without a choice of ours the driver's TLS panics when somebody else has compiled in a second provider.
+            let _ = rustls::crypto::ring::default_provider().install_default();
+        }
+        let repository = Arc::new(Self {
+            pool: Pool::new(settings.opts.clone(), settings.pool_size, settings.connect_timeout),
+            sql: Statements::new(&settings.tables),
+            client_id: db_locks_core::models::new_version(),
+            settings,
+        });
+        if repository.settings.migrate {
+            repository.migrate().await?;
+        }
+        repository.check().await?;
+        Ok(repository)
+    }
+
+    /// That the tables are there and the clock is one, and that what the dead left is swept away.
+    async fn check(&self) -> LockResult<()> {
+        let task = Task::general("looking at the tables");
+        for sql in &self.sql.purge {
+            match self.execute(task, sql, vec![]).await {
+                // They work without: somebody else can sweep.
+                Err(LockError::AccessDenied { message, .. }) => tracing::debug!(message, "no right to sweep"),
+                swept => drop(swept?),
+            }
+        }
+        let clock = self.execute(task, "SELECT SLEEP(0.001), SYSDATE(6) > NOW(6)", vec![]).await?;
+        if clock.rows.into_iter().next().and_then(|mut row| row.take::<i64, _>(1)) == Some(0) {
+            return Err(LockError::runtime(format!(
+                "{}: the server runs with sysdate-is-now, so it cannot tell what time it is once it has waited for a row",
+                self.settings.place
+            )));
+        }
+        Ok(())
+    }
+
+    /// Sends one statement, within the request timeout. Sends it again when nothing came of it: after a deadlock, or
+    /// when the connection turns out to have been closed while it was idle. The protocol makes that safe.
+    async fn execute(&self, task: Task<'_>, sql: &str, params: Vec<Value>) -> LockResult<Answer> {
+        let attempts = async {
+            let (mut deadlocks, mut stale) = (0, false);
+            loop {
+                let mut lease = self.pool.lease().await?;
+                match lease.execute(sql, &params).await {
+                    Ok(answer) => {
+                        lease.done();
+                        return Ok(answer);
+                    }
+                    Err(fault) if fault.is_deadlock() && deadlocks < DEADLOCK_RETRIES => deadlocks += 1,
+                    Err(fault) if fault.is_stale_connection() && lease.reused && !stale => {
+                        stale = true;
+                        self.pool.forget_idle();
+                    }
+                    Err(fault) => return Err(fault),
+                }
+            }
+        };
+        self.bounded(task, attempts).await
+    }
+
+    async fn bounded<T>(
+        &self,
+        task: Task<'_>,
+        work: impl Future<Output = Result<T, Fault>>,
+    ) -> LockResult<T> {
+        let timeout = self.settings.request_timeout;
+        let outcome = tokio::time::timeout(timeout, work).await.unwrap_or(Err(Fault::Answer(timeout)));
+        outcome.map_err(|fault| fault.into_lock_error(&self.settings.place, task))
+    }
+
+    fn take_params(&self, request: &AcquireRequest) -> Vec<Value> {
+        let lock = &request.lock;
+        let mut params: Vec<Value> = vec![
+            lock.tenant().into(),
+            lock.key().into(),
+            request.version.as_str().into(),
+            request.owner.as_str().into(),
+            request.lease_ms.into(),
+        ];
+        if lock.is_semaphore() {
+            params.push(request.max_size.into());
+            params.push(request.named_by_version.into());
+        }
+        params.extend([
+            request.data.as_deref().into(),
+            request.replace_data.into(),
+            request.delete_on_release.into(),
+            request.reentrant.into(),
+            request.only_if_exists.into(),
+            request.fair.into(),
+            request.wait.into(),
+            self.client_id.as_str().into(),
+            Value::Int(1),
+        ]);
+        params
+    }
+
+    /// Renews in one transaction, which is one message; none if that failed as a whole.
+    async fn renew_batch(&self, requests: &[&RenewRequest]) -> Result<Vec<LockResult<MutexLock>>, Fault> {
+        let mut sql = String::from("START TRANSACTION;");
+        for request in requests {
+            append_call(&mut sql, &self.sql.renew_procedure, &renew_params(request));
+            sql.push(';');
+        }
+        sql.push_str("COMMIT");
+        let mut lease = self.pool.lease().await?;
+        let sent = Instant::now();
+        let results = lease.batch(&sql).await?;
+        lease.done();
+        let mut results = results.into_iter();
+        Ok(requests
+            .iter()
+            .map(|request| renewed(request, results.next().unwrap_or_default(), sent))
+            .collect())
+    }
+}
+
+/// The slot that a handle names: its key; NULL when it is named by its version, and has to be looked for.
+fn slot_named(lock: &LockId, mutex_key: &str, version: &str) -> Value {
+    if !lock.is_semaphore() {
+        return lock.key().into();
+    }
+    let by_version = mutex_key == lock.key()
+        || slot_number(mutex_key, lock.key()).is_none()
+        || mutex_key.strip_prefix(lock.key()).and_then(|rest| rest.strip_prefix('_')) == Some(version);
+    if by_version { Value::NULL } else { mutex_key.into() }
+}
+
+/// Whether a handle can mean a slot of this lock at all.
+fn is_handle_of(lock: &LockId, mutex_key: &str, version: &str) -> bool {
+    let slot = slot_number(mutex_key, lock.key()).unwrap_or(0);
+    key_means_slot(lock, mutex_key, slot, version)
+}
+
+fn renew_params(request: &RenewRequest) -> [Value; 7] {
+    let lock = &request.lock;
+    [
+        lock.tenant().into(),
+        lock.semaphore_key().unwrap_or_default().into(),
+        slot_named(lock, &request.mutex_key, &request.version),
+        request.version.as_str().into(),
+        request.new_version.as_str().into(),
+        request.lease_ms.into(),
+        request.data.as_deref().into(),
+    ]
+}
+
+/// The row after a renewal: renewed, if it has the new version and is held.
+fn renewed(request: &RenewRequest, rows: Vec<Row>, sent: Instant) -> LockResult<MutexLock> {
+    match codec::slot(rows)? {
+        Some(slot) if slot.version == request.new_version && slot.is_held() => {
+            Ok(slot.into_lock(&request.lock, sent))
+        }
+        _ => Err(LockError::not_found(format!("{}: this version does not hold it (any more)", request.lock))),
+    }
+}
+
+fn absent(lock: &LockId) -> LockError {
+    LockError::not_found(format!("{lock} does not exist"))
+}
+
+/// Refuses, before the database is asked, what was meant for the other kind.
+fn expect(lock: &LockId, kind: LockKind) -> LockResult<()> {
+    if lock.kind() == kind {
+        return Ok(());
+    }
+    Err(LockError::validation("key", format!("{lock} is not of the kind that was asked for")))
+}
+
+#[async_trait]
+impl LockRepository for MysqlRepository {
+    fn name(&self) -> &'static str {
+        "mysql"
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        Capabilities {
+            server_clock: true,
+            shared_between_processes: true,
+            survives_restart: true,
+            push: false,
+        }
+    }
+
+    async fn migrate(&self) -> LockResult<Vec<String>> {
+        migrations::apply(&self.pool, &self.settings).await
+    }
+
+    async fn ping(&self) -> LockResult<()> {
+        self.execute(Task::general("asking for a sign of life"), "DO 1", vec![]).await.map(drop)
+    }
+
+    async fn acquire(&self, request: &AcquireRequest) -> LockResult<Acquired> {
+        let lock = &request.lock;
+        let sql = if lock.is_semaphore() { &self.sql.take_slot } else { &self.sql.take };
+        let answer = self.execute(Task::on("acquiring", lock), sql, self.take_params(request)).await?;
+        codec::taken(answer.rows, lock, answer.sent)
+    }
+
+    async fn renew(&self, request: &RenewRequest) -> LockResult<MutexLock> {
+        if !is_handle_of(&request.lock, &request.mutex_key, &request.version) {
+            return renewed(request, vec![], Instant::now());
+        }
+        let task = Task::on("renewing", &request.lock);
+        let answer = self.execute(task, &self.sql.renew, renew_params(request).into()).await?;
+        renewed(request, answer.rows, answer.sent)
+    }
+
+    async fn release(&self, request: &ReleaseRequest) -> LockResult<bool> {
+        let lock = &request.lock;
+        let slot = match is_handle_of(lock, &request.mutex_key, &request.version) {
+            true => slot_named(lock, &request.mutex_key, &request.version),
+            // No slot has this name.
+            false => "".into(),
+        };
+        let params = vec![
+            lock.tenant().into(),
+            lock.semaphore_key().unwrap_or_default().into(),
+            slot,
+            request.version.as_str().into(),
+            request.delete.into(),
+            request.data.as_deref().into(),
+        ];
+        let answer = self.execute(Task::on("releasing", lock), &self.sql.release, params).await?;
+        match codec::status(answer.rows)? {
+            1 => Ok(true),
+            0 => Ok(false),
+            _ => Err(absent(lock)),
+        }
+    }
+
+    async fn abandon(&self, lock: &LockId, version: &str) -> LockResult<()> {
+        let (semaphore, mutex) = match lock.kind() {
+            LockKind::Semaphore => (lock.key(), ""),
+            LockKind::Mutex => ("", lock.key()),
+        };
+        let params = vec![lock.tenant().into(), semaphore.into(), mutex.into(), version.into()];
+        self.execute(Task::on("abandoning", lock), &self.sql.abandon, params).await.map(drop)
+    }
+
+    async fn beat(&self, _locks: &[LockId]) -> LockResult<()> {
+        // All waiters of this process share one row.
+        let ttl_us = Value::Int(CLIENT_TTL_MS * 1_000);
+        let params = vec![self.client_id.as_str().into(), ttl_us.clone(), ttl_us];
+        self.execute(Task::general("showing life"), &self.sql.beat, params).await.map(drop)
+    }
+
+    async fn renew_many(&self, requests: &[RenewRequest]) -> Vec<LockResult<MutexLock>> {
+        // In the order of the table, so that two processes that do this cannot deadlock.
+        let mut order: Vec<usize> = (0..requests.len()).collect();
+        order.sort_by_key(|place| (&requests[*place].lock, &requests[*place].mutex_key));
+        let mut replies: Vec<Option<LockResult<MutexLock>>> = requests.iter().map(|_| None).collect();
+        for places in batches(requests, &order) {
+            let batch: Vec<&RenewRequest> = places.iter().map(|place| &requests[*place]).collect();
+            let task = Task::general("renewing many");
+            let outcome = match batch.len() {
+                0 | 1 => None,
+                _ => self.bounded(task, self.renew_batch(&batch)).await.ok(),
+            };
+            match outcome {
+                Some(done) => {
+                    for (place, reply) in places.iter().zip(done) {
+                        replies[*place] = Some(reply);
+                    }
+                }
+                // One bad request must not keep the others from being renewed; and a renewal may be sent twice.
+                None => {
+                    for place in places {
+                        replies[*place] = Some(self.renew(&requests[*place]).await);
+                    }
+                }
+            }
+        }
+        let unanswered = || Err(LockError::runtime("a renewal was left unanswered"));
+        replies.into_iter().map(|reply| reply.unwrap_or_else(unanswered)).collect()
+    }
+
+    fn poll_ms(&self) -> (u64, u64) {
+        // A look that finds nothing new writes nothing.
+        (2, 10)
+    }
+}
+
+/// Cuts `order` so that no batch has too many requests or too much data.
+fn batches<'a>(requests: &[RenewRequest], order: &'a [usize]) -> Vec<&'a [usize]> {
+    let mut batches = Vec::new();
+    let (mut begin, mut bytes) = (0, 0);
+    for (end, place) in order.iter().enumerate() {
+        // Hexadecimal digits: two for a byte.
+        let size = 1_024 + 2 * requests[*place].data.as_ref().map_or(0, String::len);
+        if end > begin && (end - begin >= RENEWALS || bytes + size > BATCH_BYTES) {
+            batches.push(&order[begin..end]);
+            (begin, bytes) = (end, 0);
+        }
+        bytes += size;
+    }
+    if begin < order.len() {
+        batches.push(&order[begin..]);
+    }
+    batches
+}
+
+#[async_trait]
+impl MutexRepository for MysqlRepository {
+    async fn create_mutex(&self, mutex: &MutexLock) -> LockResult<usize> {
+        let lock = mutex.lock_id()?;
+        expect(&lock, LockKind::Mutex)?;
+        let values: [Value; 4] = [
+            mutex.version.as_str().into(),
+            mutex.lease_duration_ms.into(),
+            mutex.data.as_deref().into(),
+            mutex.delete_on_release.into(),
+        ];
+        let mut params = vec![lock.tenant().into(), lock.key().into()];
+        params.extend(values.clone());
+        params.extend(values);
+        let answer = self.execute(Task::on("creating", &lock), &self.sql.create_mutex, params).await?;
+        // 1: a new row; 2: a tombstone that came to life; 0: nothing was changed.
+        Ok(usize::from(answer.affected > 0))
+    }
+
+    async fn get_mutex(&self, lock: &LockId) -> LockResult<MutexLock> {
+        expect(lock, LockKind::Mutex)?;
+        let params = vec![lock.tenant().into(), lock.key().into()];
+        let answer = self.execute(Task::on("reading", lock), &self.sql.get_mutex, params).await?;
+        codec::slot(answer.rows)?.map(|slot| slot.into_lock(lock, answer.sent)).ok_or_else(|| absent(lock))
+    }
+
+    async fn delete_mutex(&self, lock: &LockId, version: &str) -> LockResult<usize> {
+        expect(lock, LockKind::Mutex)?;
+        self.delete(lock, &self.sql.delete_mutex, version).await
+    }
+}
+
+#[async_trait]
+impl SemaphoreRepository for MysqlRepository {
+    async fn create_semaphore(&self, semaphore: &Semaphore) -> LockResult<usize> {
+        let lock = semaphore.lock_id()?;
+        let params = vec![
+            lock.tenant().into(),
+            lock.key().into(),
+            semaphore.version.as_str().into(),
+            semaphore.max_size.into(),
+            semaphore.lease_duration_ms.into(),
+            semaphore.fair_semaphore.into(),
+        ];
+        let answer = self.execute(Task::on("creating", &lock), &self.sql.put_semaphore, params).await?;
+        match codec::status(answer.rows)? {
+            1 => Ok(1),
+            _ => Err(LockError::in_use(format!(
+                "{lock}: a slot numbered {} or above is held",
+                semaphore.max_size
+            ))),
+        }
+    }
+
+    async fn get_semaphore(&self, lock: &LockId) -> LockResult<Semaphore> {
+        expect(lock, LockKind::Semaphore)?;
+        let params = vec![lock.tenant().into(), lock.key().into()];
+        let answer = self.execute(Task::on("reading", lock), &self.sql.get_semaphore, params).await?;
+        codec::semaphore(answer.rows, lock)?.ok_or_else(|| absent(lock))
+    }
+
+    async fn get_semaphore_mutexes(&self, lock: &LockId) -> LockResult<Vec<MutexLock>> {
+        expect(lock, LockKind::Semaphore)?;
+        let params = vec![lock.tenant().into(), lock.key().into()];
+        let answer = self.execute(Task::on("reading", lock), &self.sql.get_slots, params).await?;
+        codec::slots(answer.rows, lock, answer.sent)?.ok_or_else(|| absent(lock))
+    }
+
+    async fn delete_semaphore(&self, lock: &LockId, version: &str) -> LockResult<usize> {
+        expect(lock, LockKind::Semaphore)?;
+        self.delete(lock, &self.sql.delete_semaphore, version).await
+    }
+}
+
+impl MysqlRepository {
+    async fn delete(&self, lock: &LockId, sql: &str, version: &str) -> LockResult<usize> {
+        let params = vec![lock.tenant().into(), lock.key().into(), version.into()];
+        let answer = self.execute(Task::on("deleting", lock), sql, params).await?;
+        match codec::status(answer.rows)? {
+            1 => Ok(1),
+            0 => Err(LockError::in_use(format!("{lock} is held"))),
+            _ => Err(LockError::not_found(format!("{lock} does not exist, or not at this version"))),
+        }
+    }
+}
