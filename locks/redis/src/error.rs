@@ -17,7 +17,8 @@ const PASSING: [&str; 10] = [
     "ERR max number of clients reached",
 ];
 /// Words about credentials and rights.
-const DENIED: [&str; 4] = ["WRONGPASS", "NOAUTH", "NOPERM", "DENIED"];
+const DENIED: [&str; 5] =
+    ["WRONGPASS", "NOAUTH", "NOPERM", "DENIED", "ERR The user executing the script can't"];
 
 /// What went wrong while doing something (`acquire`), with the driver's error as source.
 pub(crate) fn failed(doing: &str, error: RedisError) -> LockError {
