@@ -62,7 +62,7 @@ impl DynamoRepository {
                 Ok(ControlFlow::Continue(answer.item()))
             }
             // Cheaper than a write that is refused.
-            Some(false) => Ok(ControlFlow::Continue(self.read(lock).await?.0)),
+            Some(false) => Ok(ControlFlow::Continue(self.reads.read(lock, || self.read(lock)).await?)),
             // Another slot of the same owner cannot be excluded blindly.
             None if request.reentrant && lock.is_semaphore() => {
                 Ok(ControlFlow::Continue(self.read(lock).await?.0))

@@ -13,6 +13,7 @@ mod error;
 mod held;
 mod migrations;
 mod observe;
+mod reads;
 mod repository;
 mod rules;
 mod statements;

@@ -20,6 +20,7 @@ use crate::codec::{self, CLIENT_DIGITS, Item, Ticket, wall_us};
 use crate::error::from_sdk;
 use crate::migrations;
 use crate::observe::{Observations, Sight};
+use crate::reads::SharedReads;
 use crate::statements::{Burial, Update, s};
 
 /// Requests of one call that are under way at once.
@@ -36,6 +37,7 @@ pub struct DynamoRepository {
     /// The name of this client in queues.
     pub(crate) me: String,
     pub(crate) seen: Observations,
+    pub(crate) reads: SharedReads,
     last_stamp: AtomicU64,
 }
 
@@ -81,6 +83,7 @@ impl DynamoRepository {
             consistent_reads: config.ddb_read_consistency(),
             me,
             seen: Observations::default(),
+            reads: SharedReads::default(),
             last_stamp: AtomicU64::new(0),
         };
         if config.run_database_migrations() {
