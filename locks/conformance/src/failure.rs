@@ -12,13 +12,26 @@ pub(crate) type Outcome<T = ()> = Result<T, Failure>;
 pub(crate) struct Failure {
     message: String,
     place: &'static Location<'static>,
+    inconclusive: bool,
 }
 
 impl Failure {
     /// Fails at the caller's line.
     #[track_caller]
     pub(crate) fn new(message: impl Into<String>) -> Self {
-        Self { message: message.into(), place: Location::caller() }
+        Self { message: message.into(), place: Location::caller(), inconclusive: false }
+    }
+
+    /// The machine was too slow to tell right from wrong: a lease or a sign of life was over before the question that
+    /// depends on it was answered. The trial is run again.
+    #[track_caller]
+    pub(crate) fn inconclusive(message: impl Into<String>) -> Self {
+        Self { message: message.into(), place: Location::caller(), inconclusive: true }
+    }
+
+    /// Whether the trial could not tell.
+    pub(crate) fn is_inconclusive(&self) -> bool {
+        self.inconclusive
     }
 
     /// The same failure with words about what was going on.

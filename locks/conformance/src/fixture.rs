@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use db_locks_core::models::{DEFAULT_LEASE_MS, new_version};
+use db_locks_core::models::new_version;
 use db_locks_core::protocol::CLIENT_BEAT_MS;
 use db_locks_core::{
     AcquireRequest, Acquired, Busy, LockId, LockResult, LocksConfig, MutexLock, ReleaseRequest, RenewRequest,
@@ -69,11 +69,14 @@ impl Fixture {
     /// machine may be busy. Without a clock in the database the asker has to watch for a whole lease first.
     pub(crate) fn patience(&self, lease_ms: u64) -> Duration {
         let watched = if self.backend.capabilities().server_clock { 0 } else { 2 * lease_ms };
-        Duration::from_millis(lease_ms + watched + 3_000)
+        Duration::from_millis(lease_ms + watched + 10_000)
     }
 }
 
-/// Builds one [`AcquireRequest`]: by default fair, not waiting, under a new version, for 15 s.
+/// The lease of what must not expire during a trial, however slow the machine.
+pub(crate) const LONG_LEASE_MS: i64 = 180_000;
+
+/// Builds one [`AcquireRequest`]: by default fair, not waiting, under a new version, for [`LONG_LEASE_MS`].
 #[derive(Clone)]
 pub(crate) struct Ask(pub(crate) AcquireRequest);
 
@@ -83,7 +86,7 @@ pub(crate) fn ask(lock: &LockId) -> Ask {
         lock: lock.clone(),
         version: new_version(),
         owner: "suite".to_string(),
-        lease_ms: DEFAULT_LEASE_MS,
+        lease_ms: LONG_LEASE_MS,
         max_size: None,
         named_by_version: false,
         data: None,
@@ -162,6 +165,17 @@ impl Ask {
 }
 
 impl Ask {
+    /// Sends the request, which must be refused because of something that lasts `ms` from `since` on. A grant that comes
+    /// later than that tells nothing.
+    pub(crate) async fn busy_for(&self, store: &Arc<dyn Store>, since: Instant, ms: i64) -> Outcome<Busy> {
+        match self.on(store).await? {
+            Acquired::Busy(busy) => Ok(busy),
+            Acquired::Granted(lock) => {
+                Err(too_late_or(since, ms, format!("{} was granted: {lock:?}", self.0.lock)))
+            }
+        }
+    }
+
     /// Asks again and again, under the same version, until granted or `within` is over; through outages too.
     pub(crate) async fn until_granted(&self, store: &Arc<dyn Store>, within: Duration) -> Outcome<MutexLock> {
         let begun = Instant::now();
@@ -183,12 +197,23 @@ impl Ask {
 
     /// The head of the queue asks often, the others seldom; all of them listen.
     async fn pause(&self, store: &Arc<dyn Store>, busy: &Busy) {
-        let pause = sleep_ms((10 + 15 * busy.position).min(200));
+        let (first, last) = store.poll_ms();
+        let pause = sleep_ms(((first + last) / 2 + 40 * busy.position).min(2_000));
         if self.0.wait {
             tokio::select! { () = pause => {}, () = store.rung(&self.0.version) => {} }
         } else {
             pause.await;
         }
+    }
+}
+
+/// A failure, unless `ms` have passed since `since`: then it may be right.
+#[track_caller]
+pub(crate) fn too_late_or(since: Instant, ms: i64, words: impl Into<String>) -> Failure {
+    if since.elapsed() >= Duration::from_millis(ms as u64) {
+        Failure::inconclusive(words)
+    } else {
+        Failure::new(words)
     }
 }
 

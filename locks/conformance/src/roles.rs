@@ -6,7 +6,8 @@
 use std::io::BufRead;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use db_locks_core::models::new_version;
 use db_locks_core::{Acquired, LockError, LockId, LocksConfig, MutexLock};
@@ -143,8 +144,13 @@ fn commands() -> mpsc::Receiver<String> {
 /// What a puppet holds, shared with its renewing task.
 type Held = Arc<Mutex<Option<MutexLock>>>;
 
+/// How long at most passed from the sending of one renewal to the answer to the next, in milliseconds.
+#[derive(Default)]
+struct Pace(AtomicU64);
+
 async fn puppet(store: Arc<dyn Store>, asked: Ask, mut commands: mpsc::Receiver<String>) -> Outcome {
     let held = Held::default();
+    let pace = Arc::new(Pace::default());
     let mut heart = None;
     println!("{}", json!({"answer": "ready"}));
     while let Some(line) = commands.recv().await {
@@ -158,9 +164,10 @@ async fn puppet(store: Arc<dyn Store>, asked: Ask, mut commands: mpsc::Receiver<
             Some("renew") => renew(&store, &held).await,
             Some("release") => give(&store, &held).await,
             Some("keep renewing") => {
-                tokio::spawn(keep_renewing(Arc::clone(&store), Arc::clone(&held)));
+                tokio::spawn(keep_renewing(Arc::clone(&store), Arc::clone(&held), Arc::clone(&pace)));
                 Ok(json!({"answer": "renewing"}))
             }
+            Some("how slow") => Ok(json!({"answer": "pace", "slowest_ms": pace.0.load(Ordering::SeqCst)})),
             _ => return Err(Failure::new(format!("no command {line}"))),
         };
         // A puppet whose database is gone is still a puppet.
@@ -202,12 +209,18 @@ async fn give(store: &Arc<dyn Store>, held: &Held) -> Result<Value, LockError> {
     Ok(json!({"answer": "released", "freed": store.release(&release(lock)?).await?}))
 }
 
-async fn keep_renewing(store: Arc<dyn Store>, held: Held) {
+async fn keep_renewing(store: Arc<dyn Store>, held: Held, pace: Arc<Pace>) {
+    let mut last = Instant::now();
     loop {
         let lease_ms = held.lock().await.as_ref().map_or(300, |lock| lock.lease_duration_ms);
         sleep_ms(lease_ms as u64 / 4).await;
+        let sent = Instant::now();
         // A renewal that fails is tried again; the trial sees by itself whether the lock was kept.
-        let _ = renew(&store, &held).await;
+        let renewed = renew(&store, &held).await;
+        pace.0.fetch_max(last.elapsed().as_millis() as u64, Ordering::SeqCst);
+        if renewed.is_ok() {
+            last = sent;
+        }
     }
 }
 

@@ -21,7 +21,7 @@ suite![
     semaphore_of_five_never_holds_six,
     one_of_many_gets_a_new_lock,
     distinct_keys_do_not_disturb_each_other,
-    counter_of_8_processes_ends_exact: needs(Processes) seconds(120),
+    counter_of_8_processes_ends_exact: needs(Processes),
     processes_killed_at_random_never_hold_together: needs(Processes) seconds(300),
     killed_processes_of_a_semaphore_never_exceed_it: needs(Processes) seconds(300),
 ];
@@ -63,18 +63,18 @@ async fn take_turns(f: &Fixture, asked: &Ask, tasks: usize, rounds: usize) -> Ou
 
 async fn counter_of_64_tasks_ends_exact(f: Fixture) -> Outcome {
     let id = f.mutex("one")?;
-    take_turns(&f, &ask(&id), 64, 3).await?.check(1)?;
-    check_eq!(counter(&f.store.get_mutex(&id).await?)?, 64 * 3);
+    take_turns(&f, &ask(&id), 64, 2).await?.check(1)?;
+    check_eq!(counter(&f.store.get_mutex(&id).await?)?, 64 * 2);
     Ok(())
 }
 
 async fn semaphore_of_five_never_holds_six(f: Fixture) -> Outcome {
     let id = f.semaphore("one")?;
-    take_turns(&f, &ask(&id).size(5), 64, 3).await?.check(5)?;
+    take_turns(&f, &ask(&id).size(5), 64, 2).await?.check(5)?;
     let slots = f.store.get_semaphore_mutexes(&id).await?;
     // Each slot counts for itself.
     let counts = slots.iter().map(counter).collect::<Outcome<Vec<_>>>()?;
-    check_eq!(counts.iter().sum::<u64>(), 64 * 3);
+    check_eq!(counts.iter().sum::<u64>(), 64 * 2);
     check!(counts[4] > 0, "no more than four ever held at once: {counts:?}");
     check_eq!(f.store.get_semaphore(&id).await?.busy_count, Some(0));
     Ok(())

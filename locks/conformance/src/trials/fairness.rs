@@ -7,8 +7,8 @@ use db_locks_core::protocol::{CLIENT_TTL_MS, WAITER_TTL_MS};
 use db_locks_core::{LockId, MutexLock};
 
 use crate::backend::Store;
-use crate::failure::{Outcome, check, check_eq};
-use crate::fixture::{Ask, Fixture, Heart, ask, sleep_ms};
+use crate::failure::{Failure, Outcome, check, check_eq};
+use crate::fixture::{Ask, Fixture, Heart, ask, sleep_ms, too_late_or};
 use crate::harness::suite;
 
 suite![
@@ -52,7 +52,6 @@ impl Waiter {
         &self.asked.0.lock
     }
 
-    /// Shows life right now: what is asked next, finds this waiter alive even on a machine that is slow to beat.
     async fn beat(&self) -> Outcome {
         Ok(self.store.beat(std::slice::from_ref(self.id())).await?)
     }
@@ -62,24 +61,44 @@ impl Waiter {
     }
 }
 
+/// Asks while all of `alive` have shown life right before, so that it must be refused and told how many of them are
+/// ahead. On a machine so slow that they may count as dead meanwhile, another answer tells nothing.
+async fn refused_behind(alive: &[&Waiter], asked: &Ask, store: &Arc<dyn Store>, position: usize) -> Outcome {
+    let shown = Instant::now();
+    let mut seen: Vec<&Arc<dyn Store>> = Vec::new();
+    for waiter in alive {
+        if !seen.iter().any(|store| Arc::ptr_eq(store, &waiter.store)) {
+            waiter.beat().await?;
+            seen.push(&waiter.store);
+        }
+    }
+    let busy = asked.busy_for(store, shown, CLIENT_TTL_MS).await?;
+    if busy.position == position as u64 {
+        return Ok(());
+    }
+    Err(too_late_or(shown, CLIENT_TTL_MS, format!("told {busy:?}, with {position} ahead")))
+}
+
+/// Newcomers behind these.
+async fn newcomer_refused(alive: &[&Waiter], asked: &Ask, store: &Arc<dyn Store>) -> Outcome {
+    refused_behind(alive, &asked.anew(), store, alive.len()).await
+}
+
 async fn newcomer_never_passes_a_live_waiter(f: Fixture) -> Outcome {
     for asked in f.both("one")? {
         let held = asked.granted(&f.store).await?;
         let waiter = Waiter::enter(&f, &asked).await?;
-        let newcomer = asked.anew();
-        waiter.beat().await?;
-        check_eq!(newcomer.busy(&f.store).await?.position, 1);
+        newcomer_refused(&[&waiter], &asked, &f.store).await?;
         f.release(&held).await?;
         for _ in 0..5 {
-            waiter.beat().await?;
-            check_eq!(newcomer.busy(&f.store).await?.position, 1);
+            newcomer_refused(&[&waiter], &asked, &f.store).await?;
             sleep_ms(20).await;
         }
         let next = waiter.granted().await?;
         check!(next.fencing_token > held.fencing_token);
-        newcomer.busy(&f.store).await?;
+        asked.anew().busy(&f.store).await?;
         f.release(&next).await?;
-        newcomer.granted(&f.store).await?;
+        asked.anew().granted(&f.store).await?;
     }
     Ok(())
 }
@@ -90,13 +109,11 @@ async fn newcomer_takes_what_waiters_leave(f: Fixture) -> Outcome {
     let held = f.hold(&asked, 3).await?;
     let waiter = Waiter::enter(&f, &asked).await?;
     f.release(&held[0]).await?;
-    waiter.beat().await?;
-    asked.anew().busy(&f.store).await?;
+    newcomer_refused(&[&waiter], &asked, &f.store).await?;
     f.release(&held[1]).await?;
     waiter.beat().await?;
     asked.anew().granted(&f.store).await?;
-    waiter.beat().await?;
-    asked.anew().busy(&f.store).await?;
+    newcomer_refused(&[&waiter], &asked, &f.store).await?;
     waiter.granted().await?;
     Ok(())
 }
@@ -107,18 +124,24 @@ async fn ten_waiters(f: &Fixture, asked: &Ask) -> Outcome<Vec<Waiter>> {
     let mut waiters = Vec::new();
     let mut last_number = 0;
     for place in 0..10 {
-        // The beats of those who came earlier keep them alive in slow databases.
-        for store in &stores[..place.min(3)] {
-            store.beat(std::slice::from_ref(&asked.0.lock)).await?;
-        }
         let waiter = Waiter::enter_on(&stores[place % 3], asked).await?;
+        let ahead: Vec<&Waiter> = waiters.iter().collect();
+        refused_behind(&ahead, &waiter.asked, &waiter.store, place).await?;
         let busy = waiter.asked.busy(&waiter.store).await?;
-        check_eq!(busy.position, place as u64);
         check!(busy.queue_number > last_number, "number {} after {last_number}", busy.queue_number);
         last_number = busy.queue_number;
         waiters.push(waiter);
     }
     Ok(waiters)
+}
+
+/// The last comes first: whoever is not among the first `served` must be refused.
+async fn check_all_behind_are_refused(waiters: &[Waiter], served: usize) -> Outcome {
+    let alive: Vec<&Waiter> = waiters.iter().collect();
+    for place in (served..waiters.len()).rev() {
+        refused_behind(&alive, &waiters[place].asked, &waiters[place].store, place).await?;
+    }
+    Ok(())
 }
 
 async fn ten_waiters_of_a_mutex_are_served_in_order(f: Fixture) -> Outcome {
@@ -127,12 +150,7 @@ async fn ten_waiters_of_a_mutex_are_served_in_order(f: Fixture) -> Outcome {
     let mut waiters = ten_waiters(&f, &asked).await?;
     while !waiters.is_empty() {
         f.release(&held).await?;
-        for later in waiters[1..].iter().rev() {
-            for waiter in waiters.iter().take(3) {
-                waiter.beat().await?;
-            }
-            later.asked.busy(&later.store).await?;
-        }
+        check_all_behind_are_refused(&waiters, 1).await?;
         held = waiters.remove(0).granted().await?;
     }
     Ok(())
@@ -147,12 +165,7 @@ async fn ten_waiters_of_a_semaphore_are_served_in_order(f: Fixture) -> Outcome {
             f.release(&lock).await?;
         }
         let served = waiters.len().min(3);
-        for later in waiters[served..].iter().rev() {
-            for waiter in waiters.iter().take(3) {
-                waiter.beat().await?;
-            }
-            later.asked.busy(&later.store).await?;
-        }
+        check_all_behind_are_refused(&waiters, served).await?;
         // The first three have a claim to a slot each, whoever of them asks first.
         for waiter in waiters.drain(..served).rev() {
             held.push(waiter.granted().await?);
@@ -170,10 +183,11 @@ async fn waiter_asks_again_without_losing_its_place(f: Fixture) -> Outcome {
         for _ in 0..3 {
             let busy = first.asked.busy(&first.store).await?;
             check_eq!((busy.position, busy.queue_number), (0, number));
-            check_eq!(second.asked.busy(&second.store).await?.position, 1);
+            refused_behind(&[&first], &second.asked, &second.store, 1).await?;
         }
         // A lost acquire is sent again through another connection: the same ticket.
-        check_eq!(second.asked.busy(&f.another().await?).await?.position, 1);
+        let reconnected = f.another().await?;
+        refused_behind(&[&first], &second.asked, &reconnected, 1).await?;
         f.release(&held).await?;
         first.granted().await?;
     }
@@ -182,16 +196,18 @@ async fn waiter_asks_again_without_losing_its_place(f: Fixture) -> Outcome {
 
 async fn waiter_comes_before_newcomers_when_a_lease_ends(f: Fixture) -> Outcome {
     for asked in f.both("one")? {
-        asked.clone().lease_ms(400).granted(&f.store).await?;
-        let waiter = Waiter::enter(&f, &asked).await?;
-        let patience = f.patience(400);
         let begun = Instant::now();
-        while begun.elapsed() < Duration::from_millis(600) {
-            waiter.beat().await?;
-            asked.anew().busy(&f.store).await?;
+        asked.clone().lease_ms(400).granted(&f.store).await?;
+        let other = f.another().await?;
+        let entered = asked.anew().waiting();
+        entered.busy_for(&other, begun, 400).await?;
+        let _heart = Heart::of(&other, std::slice::from_ref(&asked.0.lock));
+        let waiter = Waiter { store: other.clone(), asked: entered, _heart };
+        while begun.elapsed() < Duration::from_millis(700) {
+            newcomer_refused(&[&waiter], &asked, &f.store).await?;
             sleep_ms(20).await;
         }
-        waiter.asked.until_granted(&waiter.store, patience).await?;
+        waiter.asked.until_granted(&waiter.store, f.patience(400)).await?;
         asked.anew().busy(&f.store).await?;
     }
     Ok(())
@@ -277,7 +293,7 @@ async fn served_after_dead(f: &Fixture, asked: &Ask, count: usize) -> Outcome<Du
     let last_heard = dead_waiters(f, asked, count).await?;
     let waiter = Waiter::enter(f, asked).await?;
     f.release(&held).await?;
-    waiter.asked.until_granted(&waiter.store, Duration::from_secs(12)).await?;
+    waiter.asked.until_granted(&waiter.store, Duration::from_millis(WAITER_TTL_MS as u64 - 2_000)).await?;
     Ok(last_heard.elapsed())
 }
 
@@ -285,7 +301,7 @@ async fn served_after_dead(f: &Fixture, asked: &Ask, count: usize) -> Outcome<Du
 fn check_one_silence(silence: Duration) -> Outcome {
     let ttl = Duration::from_millis(CLIENT_TTL_MS as u64);
     check!(silence >= ttl, "a client counted as dead after {silence:?}, before its time of {ttl:?}");
-    check!(silence < ttl + Duration::from_millis(2_500), "a dead client was waited for {silence:?}");
+    check!(silence < ttl + Duration::from_millis(6_000), "a dead client was waited for {silence:?}");
     Ok(())
 }
 
@@ -313,35 +329,37 @@ async fn returning_client_has_its_old_place(f: Fixture) -> Outcome {
         let late = Waiter::enter(&f, &asked).await?;
         sleep_ms(CLIENT_TTL_MS as u64 + 300).await;
         f.release(&held).await?;
-        let next = late.asked.until_granted(&late.store, Duration::from_secs(5)).await?;
+        let next = late.asked.until_granted(&late.store, Duration::from_secs(10)).await?;
 
         // It is back, and still before whoever came after it.
         sleeper.beat(std::slice::from_ref(&asked.0.lock)).await?;
         let newcomer = Waiter::enter(&f, &asked).await?;
-        sleeper.beat(std::slice::from_ref(&asked.0.lock)).await?;
-        check_eq!(newcomer.asked.busy(&newcomer.store).await?.position, 1);
+        let _heart = Heart::of(&sleeper, std::slice::from_ref(&asked.0.lock));
+        let back = Waiter { store: sleeper.clone(), asked: early, _heart };
+        refused_behind(&[&back], &newcomer.asked, &newcomer.store, 1).await?;
         f.release(&next).await?;
-        sleeper.beat(std::slice::from_ref(&asked.0.lock)).await?;
-        newcomer.asked.busy(&newcomer.store).await?;
-        early.granted(&sleeper).await?;
+        refused_behind(&[&back], &newcomer.asked, &newcomer.store, 1).await?;
+        back.granted().await?;
     }
     Ok(())
 }
 
 /// R5: its process lives, but nobody is behind this ticket any more.
 async fn waiter_that_never_asks_again_loses_its_place(f: Fixture) -> Outcome {
-    let asked = ask(&f.mutex("one")?).lease_ms(60_000);
+    let asked = ask(&f.mutex("one")?);
     let held = asked.granted(&f.store).await?;
     let queued = Instant::now();
     let forgotten = Waiter::enter(&f, &asked).await?;
     f.release(&held).await?;
     let newcomer = asked.anew();
-    forgotten.beat().await?;
-    newcomer.busy(&f.store).await?;
+    refused_behind(&[&forgotten], &newcomer, &f.store, 1).await?;
     let deadline = Duration::from_millis(WAITER_TTL_MS as u64);
-    newcomer.until_granted(&f.store, deadline + Duration::from_secs(5)).await?;
-    // A machine that could not beat for a while would have let the newcomer in early; that is not what is looked for here.
-    check!(queued.elapsed() >= deadline / 2, "forgotten after {:?}", queued.elapsed());
+    newcomer.until_granted(&f.store, deadline + Duration::from_secs(10)).await?;
+    let waited = queued.elapsed();
+    if waited < deadline {
+        // Who could not beat for a while lets newcomers in, too.
+        return Err(Failure::inconclusive(format!("forgotten after {waited:?}, before its time")));
+    }
     Ok(())
 }
 
@@ -363,7 +381,9 @@ async fn release_rings_the_first_waiter(f: Fixture) -> Outcome {
         });
         sleep_ms(100).await;
         f.release(&held).await?;
-        let next = tokio::time::timeout(Duration::from_secs(5), served).await??;
+        // On a machine so slow that the waiter counted as dead at the release, the other one was rung.
+        let slow = |_| Failure::inconclusive("not rung within 10 s of the release");
+        let next = tokio::time::timeout(Duration::from_secs(10), served).await.map_err(slow)??;
         check!(next.fencing_token > held.fencing_token);
         later.asked.busy(&later.store).await?;
     }

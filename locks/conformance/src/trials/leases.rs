@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use crate::failure::{Outcome, check, check_eq, check_err};
-use crate::fixture::{Fixture, ask, release, renewal, sleep_ms};
+use crate::failure::{Failure, Outcome, check, check_eq, check_err};
+use crate::fixture::{Fixture, LONG_LEASE_MS, ask, release, renewal, sleep_ms, too_late_or};
 use crate::harness::suite;
 
 suite![
@@ -39,7 +39,7 @@ async fn short_leases_count_in_milliseconds(f: Fixture) -> Outcome {
     let other = f.another().await?;
     let asked = ask(&f.mutex("one")?).lease_ms(50);
     let mut quickest = Duration::MAX;
-    for _ in 0..4 {
+    for _ in 0..12 {
         let sent = Instant::now();
         let held = asked.anew().granted(&f.store).await?;
         check!(held.remaining.lease <= Duration::from_millis(50), "{:?} left of 50 ms", held.remaining.lease);
@@ -47,22 +47,21 @@ async fn short_leases_count_in_milliseconds(f: Fixture) -> Outcome {
         let next = asked.anew().until_granted(&other, f.patience(50)).await?;
         let took = sent.elapsed();
         check!(took >= Duration::from_millis(50), "a lease of 50 ms was over after {took:?}");
-        quickest = quickest.min(took);
         f.release(&next).await?;
+        quickest = quickest.min(took);
+        // A busy machine can delay some takeovers, hardly all of them.
+        if quickest < Duration::from_millis(700) {
+            return Ok(());
+        }
     }
-    // A busy machine can delay some takeovers, hardly all of them.
-    check!(
-        quickest < Duration::from_millis(700),
-        "the quickest takeover of a lease of 50 ms took {quickest:?}"
-    );
-    Ok(())
+    Err(Failure::new(format!("the quickest takeover of a lease of 50 ms took {quickest:?}")))
 }
 
 /// Defect 8 of the reference: expiry computed with the asker's lease.
 async fn the_holders_lease_counts_not_the_askers(f: Fixture) -> Outcome {
     let other = f.another().await?;
     for asked in f.both("long")? {
-        asked.clone().lease_ms(30_000).granted(&f.store).await?;
+        asked.granted(&f.store).await?;
         let impatient = asked.lease_ms(50);
         for _ in 0..6 {
             impatient.anew().busy(&other).await?;
@@ -79,12 +78,18 @@ async fn the_holders_lease_counts_not_the_askers(f: Fixture) -> Outcome {
 async fn renewal_starts_the_lease_anew(f: Fixture) -> Outcome {
     let other = f.another().await?;
     for asked in f.both("one")? {
-        let mut lock = asked.clone().lease_ms(1_500).granted(&f.store).await?;
+        let mut sent = Instant::now();
+        let mut lock = asked.clone().lease_ms(1_200).granted(&f.store).await?;
         for _ in 0..3 {
-            sleep_ms(600).await;
-            lock = f.store.renew(&renewal(&lock)?).await?;
-            check!(lock.remaining.lease <= Duration::from_millis(1_500));
-            asked.anew().busy(&other).await?;
+            sleep_ms(500).await;
+            let renewing = Instant::now();
+            lock = match f.store.renew(&renewal(&lock)?).await {
+                Err(error) => return Err(too_late_or(sent, 1_200, error.chain())),
+                Ok(renewed) => renewed,
+            };
+            sent = renewing;
+            check!(lock.remaining.lease <= Duration::from_millis(1_200));
+            asked.anew().busy_for(&other, sent, 1_200).await?;
         }
         f.release(&lock).await?;
     }
@@ -93,7 +98,7 @@ async fn renewal_starts_the_lease_anew(f: Fixture) -> Outcome {
 
 async fn renewal_can_shorten_the_lease(f: Fixture) -> Outcome {
     for asked in f.both("one")? {
-        let lock = asked.clone().lease_ms(60_000).granted(&f.store).await?;
+        let lock = asked.granted(&f.store).await?;
         let mut request = renewal(&lock)?;
         request.lease_ms = 100;
         let renewed = f.store.renew(&request).await?;
@@ -107,6 +112,7 @@ async fn renewal_can_shorten_the_lease(f: Fixture) -> Outcome {
 async fn expired_holder_is_refused_after_takeover(f: Fixture) -> Outcome {
     for asked in f.both("one")? {
         let lost = asked.clone().lease_ms(100).granted(&f.store).await?;
+        let asked = asked.lease_ms(LONG_LEASE_MS);
         let next = asked.anew().data("mine").until_granted(&f.another().await?, f.patience(100)).await?;
         check_err!(f.store.renew(&renewal(&lost)?).await, NotFound);
         let mut request = release(&lost)?;
@@ -159,8 +165,9 @@ async fn release_of_an_expired_lease_succeeds(f: Fixture) -> Outcome {
 
 async fn retry_after_tells_when_the_lease_ends(f: Fixture) -> Outcome {
     for asked in f.both("one")? {
+        let sent = Instant::now();
         asked.clone().lease_ms(500).granted(&f.store).await?;
-        let after = asked.anew().busy(&f.store).await?.retry_after_ms.unwrap_or_default();
+        let after = asked.anew().busy_for(&f.store, sent, 500).await?.retry_after_ms.unwrap_or_default();
         check!((1..=500).contains(&after), "told to retry after {after} ms, 500 ms are held");
         sleep_ms(after as u64 + 10).await;
         asked.anew().granted(&f.store).await?;

@@ -7,7 +7,7 @@ use db_locks_core::{ErrorKind, LockError, LockId, LocksConfig, MutexLock};
 
 use crate::backend::Store;
 use crate::failure::{Failure, Outcome, check, check_eq};
-use crate::fixture::{Fixture, Heart, ask, release, renewal, sleep_ms, token};
+use crate::fixture::{Fixture, Heart, LONG_LEASE_MS, ask, release, renewal, sleep_ms, token};
 use crate::harness::suite;
 use crate::proxy::{self, Mode, Proxy};
 use crate::server::PrivateServer;
@@ -44,7 +44,9 @@ async fn killed_server_forgets_no_lease(f: Fixture) -> Outcome {
     let (server, f) = private(&f).await?;
     let asks = [f.both("long")?, f.both("brief")?, f.both("given back")?].concat();
     let mut held = Vec::new();
-    for (asked, lease_ms) in asks.iter().zip([120_000, 120_000, 200, 200, 120_000, 120_000]) {
+    for (asked, lease_ms) in
+        asks.iter().zip([LONG_LEASE_MS, LONG_LEASE_MS, 200, 200, LONG_LEASE_MS, LONG_LEASE_MS])
+    {
         held.push(asked.clone().data("kept").lease_ms(lease_ms).granted(&f.store).await?);
     }
     f.release(&held[4]).await?;
@@ -119,8 +121,8 @@ fn url_of(config: &LocksConfig) -> Outcome<String> {
 /// The configuration for another address, impatient enough for a trial.
 fn config_at(f: &Fixture, url: &str) -> LocksConfig {
     LocksConfig {
-        connect_timeout_ms: Some(1_500),
-        request_timeout_ms: Some(1_500),
+        connect_timeout_ms: Some(2_500),
+        request_timeout_ms: Some(2_500),
         server_error_retries_limit: Some(1),
         ..f.backend.config_for_url(&f.config.tenant_id, url)
     }
@@ -136,7 +138,7 @@ async fn proxied(f: &Fixture) -> Outcome<(Proxy, LocksConfig)> {
 
 /// The bound that every store must keep with the time-outs of [`config_at`], with room for a busy machine and for a
 /// driver's own second try.
-const BOUND: Duration = Duration::from_secs(15);
+const BOUND: Duration = Duration::from_secs(20);
 
 /// Fails as it should: unavailable, a retry may help, in time, without a password in its words.
 async fn check_unavailable<T>(call: impl Future<Output = Result<T, LockError>>) -> Outcome {
@@ -167,8 +169,8 @@ async fn absent_server_is_reported_in_time(f: Fixture) -> Outcome {
 async fn silent_server_is_reported_in_time(f: Fixture) -> Outcome {
     let id = f.mutex("one")?;
     let (proxy, config) = proxied(&f).await?;
-    let store = f.backend.connect(&config).await?;
-    let lock = ask(&id).granted(&store).await?;
+    let store = patiently(|| f.backend.connect(&config)).await?;
+    let lock = ask(&id).until_granted(&store, BOUND).await?;
     proxy.set(Mode::Silent);
     check_unavailable(ask(&f.mutex("two")?).on(&store)).await?;
     check_unavailable(async { store.renew(&renewal(&lock)?).await }).await?;
@@ -178,14 +180,14 @@ async fn silent_server_is_reported_in_time(f: Fixture) -> Outcome {
 async fn client_works_again_when_the_server_does(f: Fixture) -> Outcome {
     let id = f.mutex("one")?;
     let (proxy, config) = proxied(&f).await?;
-    let store = f.backend.connect(&config).await?;
-    let lock = ask(&id).lease_ms(120_000).granted(&store).await?;
+    let store = patiently(|| f.backend.connect(&config)).await?;
+    let lock = ask(&id).until_granted(&store, BOUND).await?;
     for mode in [Mode::Cut, Mode::Silent, Mode::Cut] {
         proxy.set(mode);
         check_unavailable(ask(&f.mutex("two")?).on(&store)).await?;
         proxy.set(Mode::Pass);
         let next = ask(&f.mutex("three")?);
-        let next = next.until_granted(&store, Duration::from_secs(20)).await?;
+        let next = next.until_granted(&store, BOUND).await?;
         patiently(|| async { store.release(&release(&next)?).await }).await?;
     }
     f.store.renew(&renewal(&lock)?).await?;
@@ -204,13 +206,13 @@ const TRIES: usize = 8;
 impl Lossy {
     async fn start(f: &Fixture) -> Outcome<Self> {
         let (proxy, config) = proxied(f).await?;
-        let store = f.backend.connect(&config).await?;
+        let store = patiently(|| f.backend.connect(&config)).await?;
         Ok(Self { proxy, store })
     }
 
     /// Warms the connection up, so that the next reply is the operation's own; then loses that.
     async fn arm(&self, f: &Fixture) -> Outcome {
-        let warm = ask(&f.mutex("warm")?).until_granted(&self.store, Duration::from_secs(20)).await?;
+        let warm = ask(&f.mutex("warm")?).until_granted(&self.store, BOUND).await?;
         let renewed = patiently(|| async { self.store.renew(&renewal(&warm)?).await }).await?;
         patiently(|| async { self.store.release(&release(&renewed)?).await }).await?;
         self.proxy.set(Mode::LoseReply);
@@ -233,7 +235,7 @@ async fn lost_reply_of_an_acquire(f: Fixture) -> Outcome {
             lossy.disarm();
             // What the database knows, seen past the proxy: did it grant what the client has not heard of?
             let granted = granted_version(&f, &asked.0.lock).await?;
-            let again = asked.until_granted(&lossy.store, Duration::from_secs(20)).await?;
+            let again = asked.until_granted(&lossy.store, BOUND).await?;
             if let Some(lock) = granted.filter(|lock| lock.version == asked.0.version) {
                 check_eq!(again.fencing_token, lock.fencing_token, "the retry got another grant ({first:?})");
                 check_eq!(again.mutex_key, lock.mutex_key);
@@ -281,7 +283,7 @@ async fn lost_reply_of_an_acquire_that_waits(f: Fixture) -> Outcome {
         check_eq!(place.position, 0, "trial {number}: it queued behind itself");
         check_eq!(later.busy(&f.store).await?.position, 1);
         f.release(&held).await?;
-        let lock = waiting.until_granted(&lossy.store, Duration::from_secs(20)).await?;
+        let lock = waiting.until_granted(&lossy.store, BOUND).await?;
         f.release(&lock).await?;
     }
     Ok(())

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use db_locks_core::{LockId, MutexLock, Semaphore, SemaphoreBuilder};
 
 use crate::failure::{Outcome, check, check_eq, check_err};
-use crate::fixture::{Ask, Fixture, ask, release, renewal, token};
+use crate::fixture::{Ask, Fixture, LONG_LEASE_MS, ask, release, renewal, token};
 use crate::harness::suite;
 
 suite![
@@ -91,7 +91,7 @@ async fn slots_are_granted_in_order_until_full(f: Fixture) -> Outcome {
     }
     let busy = asked.anew().busy(&f.another().await?).await?;
     check_eq!(busy.holder.as_deref(), Some("alice"));
-    check!((1..=15_000).contains(&busy.retry_after_ms.unwrap_or_default()), "{busy:?}");
+    check!((1..=LONG_LEASE_MS).contains(&busy.retry_after_ms.unwrap_or_default()), "{busy:?}");
     check_eq!(f.store.get_semaphore(&id).await?.busy_count, Some(5));
     Ok(())
 }
