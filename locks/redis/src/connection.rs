@@ -15,7 +15,7 @@ use redis::{AsyncConnectionConfig, Client, Cmd, PushInfo, PushKind, RedisError, 
 
 use crate::bells::Bells;
 use crate::config::Settings;
-use crate::error::is_broken;
+use crate::error::{failed, is_broken};
 
 /// How many commands may wait to be written to the socket before callers wait too.
 const WRITE_QUEUE: usize = 1_024;
@@ -56,18 +56,16 @@ pub(crate) struct Ear {
 }
 
 impl Ear {
-    /// Keeps whether listening was allowed; only the loss of the connection is an error.
+    /// Keeps whether listening was allowed. A user who may not listen polls; a server that cannot just now is an error.
     fn subscribed(&self, outcome: RedisResult<()>) -> RedisResult<()> {
-        let outcome = match outcome {
-            Err(error) if !is_broken(&error) => {
-                tracing::debug!(%error, "this user may not listen; waiters poll");
-                self.listening.store(false, Ordering::Relaxed);
-                return Ok(());
-            }
-            other => other,
-        };
         self.listening.store(outcome.is_ok(), Ordering::Relaxed);
-        outcome
+        match outcome {
+            Err(error) if !failed("listen", error.clone()).retryable() => {
+                tracing::debug!(%error, "this user may not listen: waiters poll");
+                Ok(())
+            }
+            outcome => outcome,
+        }
     }
 }
 

@@ -8,7 +8,9 @@ use std::time::Duration;
 use db_locks_core::{ErrorKind, LockId, LockRepository, MutexRepository};
 use db_locks_redis::RedisRepository;
 use redis::Value;
-use support::{config, connect, granted, mutex, raw, release, renewal, request, say, semaphore};
+use support::{
+    config, connect, granted, mutex, raw, release, renewal, request, rings_again_after_a_cut, say, semaphore,
+};
 
 fn urls() -> String {
     std::env::var("DB_LOCKS_TEST_REDIS_CLUSTER_URL")
@@ -128,4 +130,14 @@ async fn locks_survive_the_move_of_their_slot() {
     assert!(release(&store, &second).await.unwrap());
     assert!(release(&store, &held).await.unwrap());
     granted(&store, &queued).await;
+}
+
+#[tokio::test]
+async fn bells_ring_again_after_a_cut() {
+    let cut = || async {
+        for url in urls().split(',') {
+            say(&mut raw(url).await, "CLIENT KILL TYPE pubsub").await.unwrap();
+        }
+    };
+    rings_again_after_a_cut(&urls(), cut).await;
 }

@@ -7,7 +7,10 @@ use std::time::Duration;
 use db_locks_core::{Acquired, ErrorKind, LockRepository, MutexRepository};
 use db_locks_redis::RedisRepository;
 use futures_util::StreamExt;
-use support::{Server, config, connect, granted, mutex, release, renewal, request, say, semaphore};
+use support::{
+    Server, config, connect, granted, mutex, release, renewal, request, rings_again_after_a_cut, rung, say,
+    semaphore,
+};
 
 /// The commands that clients (not scripts) have sent since the last call.
 async fn commands(lines: &mut (impl futures_util::Stream<Item = String> + Unpin)) -> Vec<String> {
@@ -145,8 +148,7 @@ async fn few_rights_are_enough() {
             assert!(matches!(other.acquire(&waiting).await.unwrap(), Acquired::Busy(_)));
             other.beat(std::slice::from_ref(&lock)).await.unwrap();
             assert!(release(&one, &held[0]).await.unwrap());
-            let rung = tokio::time::timeout(Duration::from_millis(300), other.rung(&waiting.version)).await;
-            assert_eq!(rung.is_ok(), rings, "{user} {lock}");
+            assert_eq!(rung(&other, &waiting, 300).await, rings, "{user} {lock}");
             granted(&other, &waiting).await;
         }
     }
@@ -154,8 +156,8 @@ async fn few_rights_are_enough() {
 
 #[tokio::test]
 async fn tls_checks_the_server() {
-    let server = Server::start();
-    let trusted = format!("{}?cacert={}", server.tls_url(), server.ca);
+    let server = Server::start_with_tls();
+    let trusted = format!("{}?cacert={}", server.tls_url(), server.ca());
     let store = connect(&trusted).await;
     let held = granted(&store, &request(&mutex("one"))).await;
     assert!(release(&store, &held).await.unwrap());
@@ -235,4 +237,11 @@ async fn a_full_queue_refuses_until_somebody_is_gone() {
     assert!(matches!(store.acquire(&request(&lock)).await.unwrap(), Acquired::Busy(_)));
     let size = say(&mut server.raw().await, &format!("ZCARD {key}:queue")).await.unwrap();
     assert_eq!(size, redis::Value::Int(5_001));
+}
+
+#[tokio::test]
+async fn bells_ring_again_after_a_cut() {
+    let server = Server::start();
+    let cut = || async { drop(say(&mut server.raw().await, "CLIENT KILL SKIPME yes").await.unwrap()) };
+    rings_again_after_a_cut(&server.url(), cut).await;
 }

@@ -15,32 +15,43 @@ use redis::aio::MultiplexedConnection;
 /// A server of this test's own; dropping it kills it.
 pub(crate) struct Server {
     folder: tempfile::TempDir,
-    pub(crate) ca: String,
-    /// Without TLS, and with it.
-    ports: (u64, u64),
+    line: serde_json::Value,
 }
 
 impl Server {
     pub(crate) fn start() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let output = xtask(&["server", "start", "redis", "--tls", "--dir", folder.path().to_str().unwrap()]);
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        let line: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
-        let port = |place: usize| line["ports"][place].as_u64().unwrap();
-        Self { folder, ca: line["ca"].as_str().unwrap().to_string(), ports: (port(0), port(1)) }
+        Self::with(&[])
     }
 
+    pub(crate) fn start_with_tls() -> Self {
+        Self::with(&["--tls"])
+    }
+
+    fn with(more: &[&str]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let args = ["server", "start", "redis", "--dir", folder.path().to_str().unwrap()];
+        let output = xtask(&[&args, more].concat());
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        Self { line: serde_json::from_slice(&output.stdout).unwrap(), folder }
+    }
+
+    /// Without TLS.
     pub(crate) fn url(&self) -> String {
-        format!("redis://127.0.0.1:{}", self.ports.0)
+        format!("redis://127.0.0.1:{}", self.line["ports"][0])
     }
 
     /// For this user, written as `user:password`.
     pub(crate) fn url_for(&self, user: &str) -> String {
-        format!("redis://{user}@127.0.0.1:{}", self.ports.0)
+        format!("redis://{user}@127.0.0.1:{}", self.line["ports"][0])
     }
 
     pub(crate) fn tls_url(&self) -> String {
-        format!("rediss://127.0.0.1:{}", self.ports.1)
+        format!("rediss://127.0.0.1:{}", self.line["ports"][1])
+    }
+
+    /// The authority that has signed the server's certificate.
+    pub(crate) fn ca(&self) -> &str {
+        self.line["ca"].as_str().unwrap()
     }
 
     /// A plain connection, to set up what a test needs.
@@ -142,4 +153,33 @@ pub(crate) async fn release(store: &RedisRepository, lock: &MutexLock) -> LockRe
         data: None,
     };
     store.release(&request).await
+}
+
+/// A waiter is rung at a release, also after its connection was lost: and then everybody is rung, since a call may have
+/// been missed. `cut` cuts all connections.
+pub(crate) async fn rings_again_after_a_cut<Cutting: Future<Output = ()>>(
+    url: &str,
+    cut: impl Fn() -> Cutting,
+) {
+    let (one, other) = (connect(url).await, connect(url).await);
+    let lock = mutex(&new_version());
+    let held = granted(&one, &request(&lock)).await;
+    let waiting = request(&lock);
+    assert!(matches!(other.acquire(&waiting).await.unwrap(), Acquired::Busy(_)));
+    assert!(!rung(&other, &waiting, 100).await);
+    cut().await;
+    assert!(rung(&other, &waiting, 5_000).await, "not rung when the connection was lost");
+    // Until it listens again it is rung for that too.
+    while rung(&other, &waiting, 300).await {
+        assert!(matches!(other.acquire(&waiting).await.unwrap(), Acquired::Busy(_)));
+    }
+    assert!(matches!(other.acquire(&waiting).await.unwrap(), Acquired::Busy(_)));
+    assert!(release(&one, &held).await.unwrap());
+    assert!(rung(&other, &waiting, 5_000).await, "not rung by a release after the connection was lost");
+    granted(&other, &waiting).await;
+}
+
+/// Whether the bell rings within so many milliseconds.
+pub(crate) async fn rung(store: &RedisRepository, waiting: &AcquireRequest, ms: u64) -> bool {
+    tokio::time::timeout(std::time::Duration::from_millis(ms), store.rung(&waiting.version)).await.is_ok()
 }
