@@ -24,6 +24,8 @@ struct Tries {
     entered_now: bool,
     /// Until then an acquire that does not wait may find out whether the waiters before it live.
     patience_ends: Instant,
+    /// Then a call has lasted as long as calls may.
+    call_ends: Instant,
 }
 
 /// The end of an acquire, or the item to decide on next.
@@ -32,7 +34,9 @@ type Progress = LockResult<ControlFlow<Acquired, Item>>;
 impl DynamoRepository {
     pub(crate) async fn acquire_slot(&self, request: &AcquireRequest) -> LockResult<Acquired> {
         let patience = Duration::from_millis(CLIENT_TTL_MS.unsigned_abs()) + LOOK_AGAIN;
-        let mut tries = Tries { lost: 0, entered_now: false, patience_ends: Instant::now() + patience };
+        let begun = Instant::now();
+        let (patience_ends, call_ends) = (begun + patience, begun + self.call_limit);
+        let mut tries = Tries { lost: 0, entered_now: false, patience_ends, call_ends };
         let mut progress = self.first_look(request).await?;
         loop {
             let item = match progress {
@@ -92,7 +96,7 @@ impl DynamoRepository {
             }
             _ => {}
         }
-        if tries.lost >= TRIES {
+        if tries.lost >= TRIES || Instant::now() >= tries.call_ends {
             return Err(self.too_busy(lock));
         }
         pause_after(tries.lost).await;

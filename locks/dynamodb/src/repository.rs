@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use aws_sdk_dynamodb::Client;
@@ -34,6 +34,8 @@ pub struct DynamoRepository {
     mutexes: String,
     semaphores: String,
     consistent_reads: bool,
+    /// No call makes new requests after that long; each request has this limit too.
+    pub(crate) call_limit: Duration,
     /// The name of this client in queues.
     pub(crate) me: String,
     pub(crate) seen: Observations,
@@ -81,6 +83,7 @@ impl DynamoRepository {
             mutexes: config.mutexes_table_name().to_string(),
             semaphores: config.semaphores_table_name().to_string(),
             consistent_reads: config.ddb_read_consistency(),
+            call_limit: config.request_timeout(),
             me,
             seen: Observations::default(),
             reads: SharedReads::default(),

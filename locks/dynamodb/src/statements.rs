@@ -167,11 +167,14 @@ fn must_exist(update: Update, request: &AcquireRequest) -> Update {
 }
 
 /// The first try, made without having read anything: right when the slot is free, nobody waits, and (R2, R7) neither
-/// a lower slot is free nor another one this version's.
+/// a lower slot is free nor any of them this version's.
 pub(crate) fn first_try(request: &AcquireRequest, hint: &Hint) -> Update {
     let slot = hint.slot;
-    let mut update =
-        must_exist(grant(request, slot), request).when(format!("attribute_not_exists(s{slot}.h)"));
+    // Not even this slot may have been this version's before: so a request that arrives twice, the second time after
+    // the release, does not take it for nobody.
+    let mut update = must_exist(grant(request, slot), request)
+        .when(format!("attribute_not_exists(s{slot}.h) AND NOT (s{slot}.v = :v)"))
+        .value(":v", s(&request.version));
     if request.fair {
         update = update.when("(attribute_not_exists(q) OR size(q) = :none)").value(":none", n(0));
     }
@@ -187,9 +190,6 @@ pub(crate) fn first_try(request: &AcquireRequest, hint: &Hint) -> Update {
         return update.unchanged("fence", hint.fence);
     }
     update = update.when("(attribute_not_exists(mx) OR mx <= :known)").value(":known", n(size));
-    if size > 1 {
-        update = update.value(":v", s(&request.version));
-    }
     for other in (0..size).filter(|other| *other != slot) {
         update = update.when(format!("NOT (s{other}.v = :v)"));
         if other < slot {

@@ -295,3 +295,27 @@ async fn absent_tables_are_told_and_nothing_is_created_against_the_users_will() 
     assert_eq!(store.migrate().await.unwrap(), [config.mutexes_table_name().to_string()]);
     granted(store.acquire(&ask(&LockId::mutex("t", "one").unwrap())).await.unwrap());
 }
+
+/// A first try that the network delivers a second time, after the release, takes the lock for nobody.
+#[tokio::test]
+async fn a_request_that_arrives_again_after_the_release_grants_nothing() {
+    let proxy = Proxy::start().await;
+    let config = proxy.config();
+    let store = DynamoRepository::connect(&config).await.unwrap();
+    for id in both(&config.tenant_id, "one") {
+        proxy.next("UpdateItem", [Fate::Repeated { after: 2 }]);
+        let lock = granted(store.acquire(&ask(&id)).await.unwrap());
+        assert!(store.release(&release(&lock)).await.unwrap());
+        // The third request lets the repetition through before it.
+        assert!(store.release(&release(&lock)).await.unwrap(), "released already");
+        let slots = store.get_semaphore_mutexes(&id).await.unwrap_or_default();
+        assert!(slots.iter().all(|slot| !slot.locked));
+        let next = granted(store.acquire(&ask(&id)).await.unwrap());
+        assert_eq!(next.fencing_token, lock.fencing_token.map(|token| token + 1));
+        // Asked for on purpose, the same version can have it again.
+        assert!(store.release(&release(&next)).await.unwrap());
+        let mut again = ask(&id);
+        again.version = next.version;
+        granted(store.acquire(&again).await.unwrap());
+    }
+}

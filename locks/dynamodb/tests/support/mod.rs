@@ -17,6 +17,8 @@ pub(crate) enum Fate {
     Refused { status: u16, code: &'static str },
     /// The engine does it; the reply is lost with the connection.
     ReplyLost,
+    /// The engine does it, and does it again before the `after`th request of this connection from now.
+    Repeated { after: usize },
     /// The engine does it; the client gives up before the reply comes.
     ReplyLate { ms: u64 },
 }
@@ -124,9 +126,22 @@ async fn serve(mut client: TcpStream, engine: &str, state: &Mutex<State>) -> Opt
     let mut upstream = TcpStream::connect(engine).await.ok()?;
     let mut from_client = Vec::new();
     let mut from_engine = Vec::new();
+    let mut repetition: Option<(usize, Vec<u8>)> = None;
     loop {
         let request = message(&mut client, &mut from_client).await?;
         let fate = note(&request, state);
+        repetition = match repetition {
+            Some((0 | 1, again)) => {
+                upstream.write_all(&again).await.ok()?;
+                message(&mut upstream, &mut from_engine).await?;
+                None
+            }
+            Some((left, again)) => Some((left - 1, again)),
+            None => None,
+        };
+        if let Some(Fate::Repeated { after }) = fate {
+            repetition = Some((after, request.clone()));
+        }
         if let Some(Fate::Refused { status, code }) = fate {
             client.write_all(&refusal(status, code)).await.ok()?;
             continue;
