@@ -17,8 +17,9 @@ const PASSING: [&str; 10] = [
     "ERR max number of clients reached",
 ];
 /// Words about credentials and rights.
-const DENIED: [&str; 5] =
-    ["WRONGPASS", "NOAUTH", "NOPERM", "DENIED", "ERR The user executing the script can't"];
+const DENIED: [&str; 4] = ["WRONGPASS", "NOAUTH", "NOPERM", "DENIED"];
+/// How servers say, in a sentence, that a script may not do something: Redis 6 and 7.0; later ones and Valkey.
+const DENIED_IN_SCRIPT: [&str; 2] = ["The user executing the script can't", "ACL failure in script"];
 
 /// What went wrong while doing something (`acquire`), with the driver's error as source.
 pub(crate) fn failed(doing: &str, error: RedisError) -> LockError {
@@ -42,7 +43,7 @@ pub(crate) fn failed(doing: &str, error: RedisError) -> LockError {
         ErrorKind::RESP3NotSupported => {
             LockError::runtime_from(format!("cannot {doing}: Redis 6.2 or newer is needed"), error)
         }
-        _ if says(&DENIED) => {
+        _ if says(&DENIED) || DENIED_IN_SCRIPT.iter().any(|known| words.contains(known)) => {
             LockError::access_denied(format!("Redis does not allow this user to {doing}"), error)
         }
         _ if says(&PASSING) => LockError::unavailable(format!("Redis cannot {doing} just now"), error),

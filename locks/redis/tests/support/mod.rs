@@ -3,6 +3,7 @@
 
 use std::process::{Command, Output, Stdio};
 use std::sync::Arc;
+use std::time::Duration;
 
 use db_locks_core::models::new_version;
 use db_locks_core::{
@@ -73,7 +74,10 @@ fn xtask(args: &[&str]) -> Output {
 }
 
 pub(crate) async fn raw(url: &str) -> MultiplexedConnection {
-    redis::Client::open(url).unwrap().get_multiplexed_async_connection().await.unwrap()
+    // The driver's own half a second is short on a busy machine.
+    let patient = redis::AsyncConnectionConfig::new().set_response_timeout(Some(Duration::from_secs(10)));
+    let client = redis::Client::open(url).unwrap();
+    client.get_multiplexed_async_connection_with_config(&patient).await.unwrap()
 }
 
 /// Sends one command, written in words.
@@ -181,5 +185,5 @@ pub(crate) async fn rings_again_after_a_cut<Cutting: Future<Output = ()>>(
 
 /// Whether the bell rings within so many milliseconds.
 pub(crate) async fn rung(store: &RedisRepository, waiting: &AcquireRequest, ms: u64) -> bool {
-    tokio::time::timeout(std::time::Duration::from_millis(ms), store.rung(&waiting.version)).await.is_ok()
+    tokio::time::timeout(Duration::from_millis(ms), store.rung(&waiting.version)).await.is_ok()
 }
