@@ -1,5 +1,7 @@
 //! What a Redis Cluster does beyond the behaviour that all stores share: slots, and moving them.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
+
 mod support;
 
 use std::sync::Arc;

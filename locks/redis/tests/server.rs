@@ -1,5 +1,7 @@
 //! What one Redis server does beyond the behaviour that all stores share: round trips, scripts, memory, rights, TLS.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
+
 mod support;
 
 use std::time::Duration;
