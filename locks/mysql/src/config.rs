@@ -1,5 +1,6 @@
 //! Which server, how it is spoken to, and what the tables are called.
 
+use std::borrow::Cow;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -20,6 +21,8 @@ const MAX_LOCK_WAIT_SECS: u64 = 50;
 pub(crate) struct Settings {
     /// How to connect. Holds the password.
     pub(crate) opts: Opts,
+    /// A file of certificates to trust, to be read before the first connection.
+    ca: Option<PathBuf>,
     /// The server's URL without a password, for messages.
     pub(crate) place: String,
     pub(crate) tables: Tables,
@@ -38,7 +41,7 @@ impl Settings {
     pub(crate) fn new(config: &LocksConfig) -> LockResult<Self> {
         let url = config.database_url();
         let tables = Tables::new(config)?;
-        let Target { opts, tls } = Target::parse(&url)?;
+        let Target { opts, tls, ca } = Target::parse(&url)?;
         let opts = OptsBuilder::from_opts(opts)
             .ssl_opts(tls)
             .tcp_nodelay(true)
@@ -51,6 +54,7 @@ impl Settings {
             .setup(vec![session_setup(config.request_timeout())]);
         Ok(Self {
             opts: opts.into(),
+            ca,
             place: redact_url(&url),
             tables,
             pool_size: usize::try_from(config.database_pool_size()).unwrap_or(usize::MAX),
@@ -58,6 +62,24 @@ impl Settings {
             connect_timeout: config.connect_timeout(),
             request_timeout: config.request_timeout(),
         })
+    }
+}
+
+impl Settings {
+    /// Reads the file of certificates, if one was named. The driver would read it for each connection anew, and not say which
+    /// file it was that could not be read.
+    pub(crate) async fn read_files(&mut self) -> LockResult<()> {
+        let Some(path) = self.ca.take() else { return Ok(()) };
+        let shown = path.display().to_string();
+        let read = tokio::task::spawn_blocking(move || std::fs::read(path)).await;
+        let certificates = read
+            .map_err(std::io::Error::other)
+            .and_then(|read| read)
+            .map_err(|error| invalid(&format!("names ssl-ca={shown}, which cannot be read: {error}")))?;
+        let tls = self.opts.ssl_opts().cloned().unwrap_or_default();
+        let tls = tls.with_root_certs(vec![certificates.into()]).with_disable_built_in_roots(true);
+        self.opts = OptsBuilder::from_opts(self.opts.clone()).ssl_opts(tls).into();
+        Ok(())
     }
 }
 
@@ -76,6 +98,7 @@ fn session_setup(request_timeout: Duration) -> String {
 struct Target {
     opts: Opts,
     tls: Option<SslOpts>,
+    ca: Option<PathBuf>,
 }
 
 impl Target {
@@ -103,8 +126,9 @@ impl Target {
         if opts.db_name().is_none() {
             return Err(invalid("names no database; write mysql://user:password@host:3306/database"));
         }
+        let ca = ours.ca.clone();
         let tls = ours.apply(opts.ssl_opts().cloned())?;
-        Ok(Self { opts, tls })
+        Ok(Self { opts, tls, ca })
     }
 }
 
@@ -129,6 +153,8 @@ fn explain(error: &mysql_async::UrlError) -> String {
 struct Tls {
     mode: Option<Mode>,
     ca: Option<PathBuf>,
+    /// The name that the server's certificate is for, if it is another than the URL's.
+    host: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -145,6 +171,7 @@ impl Tls {
         match name {
             "ssl-mode" | "ssl_mode" => self.mode = Some(Mode::parse(value)?),
             "ssl-ca" | "ssl_ca" => self.ca = Some(PathBuf::from(percent_decoded(value)?)),
+            "ssl-host" | "ssl_host" => self.host = Some(percent_decoded(value)?),
             _ => return Ok(false),
         }
         Ok(true)
@@ -157,9 +184,6 @@ impl Tls {
             self.mode.or_else(|| (self.ca.is_some() && drivers.is_none()).then_some(Mode::VerifyIdentity));
         let tls = match mode {
             None => drivers,
-            Some(Mode::Disabled) if self.ca.is_some() => {
-                return Err(invalid("has ssl-ca, but ssl-mode=DISABLED"));
-            }
             Some(Mode::Disabled) => None,
             Some(mode) => Some(
                 drivers
@@ -168,12 +192,13 @@ impl Tls {
                     .with_danger_skip_domain_validation(mode != Mode::VerifyIdentity),
             ),
         };
-        Ok(match (tls, self.ca) {
-            (Some(tls), Some(ca)) => {
-                Some(tls.with_root_certs(vec![ca.into()]).with_disable_built_in_roots(true))
-            }
-            (tls, _) => tls,
-        })
+        if tls.is_none() && (self.ca.is_some() || self.host.is_some()) {
+            return Err(invalid("has ssl-ca or ssl-host, but TLS is not asked for"));
+        }
+        Ok(tls.map(|tls| match self.host {
+            Some(host) => tls.with_danger_tls_hostname_override(Some(Cow::Owned(host))),
+            None => tls,
+        }))
     }
 }
 
@@ -295,6 +320,7 @@ mod tests {
             "mysql://app:s3cret@db/locks?ssl-mode=PREFERRED",
             "mysql://app:s3cret@db/locks?ssl-mode=DISABLED&ssl-ca=ca.pem",
             "mysql://app:s3cret@db/locks?ssl-ca=%zz",
+            "mysql://app:s3cret@db/locks?ssl-host=db",
         ] {
             let Err(error) = settings(url) else { panic!("{url} was taken") };
             assert_eq!(error.kind(), db_locks_core::ErrorKind::Validation, "{url}");
@@ -306,17 +332,15 @@ mod tests {
     fn tls_has_two_spellings() {
         let tls = |query: &str| {
             let opts = settings(&format!("mysql://app@db/locks?{query}")).unwrap().opts;
-            opts.ssl_opts().map(|tls| {
-                (!tls.accept_invalid_certs(), !tls.skip_domain_validation(), tls.root_certs().len())
-            })
+            opts.ssl_opts().map(|tls| (!tls.accept_invalid_certs(), !tls.skip_domain_validation()))
         };
-        assert_eq!(tls("require_ssl=true"), Some((true, true, 0)));
-        assert_eq!(tls("require_ssl=true&verify_identity=false"), Some((true, false, 0)));
+        assert_eq!(tls("require_ssl=true"), Some((true, true)));
+        assert_eq!(tls("require_ssl=true&verify_identity=false"), Some((true, false)));
         assert_eq!(tls("ssl-mode=DISABLED"), None);
-        assert_eq!(tls("ssl-mode=required"), Some((false, false, 0)));
-        assert_eq!(tls("ssl-mode=VERIFY_CA&ssl-ca=/etc/ca.pem"), Some((true, false, 1)));
-        assert_eq!(tls("ssl-mode=verify-identity"), Some((true, true, 0)));
-        assert_eq!(tls("ssl-ca=%2Fetc%2Fca.pem"), Some((true, true, 1)));
+        assert_eq!(tls("ssl-mode=required"), Some((false, false)));
+        assert_eq!(tls("ssl-mode=VERIFY_CA&ssl-ca=/etc/ca.pem"), Some((true, false)));
+        assert_eq!(tls("ssl-mode=verify-identity"), Some((true, true)));
+        assert_eq!(tls("ssl-ca=%2Fetc%2Fca.pem"), Some((true, true)));
     }
 
     #[test]

@@ -125,9 +125,16 @@ impl Fault {
                     _ => LockError::database(message, error),
                 }
             }
+            error if is_certificate_fault(&error) => {
+                LockError::access_denied(format!("{place}: the server's certificate is not trusted"), error)
+            }
             Error::Io(mysql_async::IoError::Tls(_)) => {
                 LockError::unavailable(format!("{place}: {task}: no secure connection"), error)
             }
+            Error::Driver(mysql_async::DriverError::NoClientSslFlagFromServer) => LockError::access_denied(
+                format!("{place}: the server does not support TLS, which was asked for"),
+                error,
+            ),
             Error::Io(_) => LockError::unavailable(format!("{place}: {task}: the connection failed"), error),
             Error::Driver(_) => LockError::unavailable(format!("{place}: {task}: the driver failed"), error),
             Error::Url(_) | Error::Other(_) => {
@@ -135,6 +142,13 @@ impl Fault {
             }
         }
     }
+}
+
+/// Not even a retry helps, as long as nobody changes a certificate.
+fn is_certificate_fault(error: &Error) -> bool {
+    let Error::Io(mysql_async::IoError::Io(error)) = error else { return false };
+    let cause = error.get_ref().and_then(|cause| cause.downcast_ref::<rustls::Error>());
+    matches!(cause, Some(rustls::Error::InvalidCertificate(_)))
 }
 
 fn timed_out(message: String) -> LockError {

@@ -57,7 +57,8 @@ impl MysqlRepository {
     /// `Validation` for another URL or bad table names; `CurrentlyUnavailable` when the server cannot be reached in time;
     /// `AccessDenied` for a wrong password or without rights; `Database` when tables are missing and must not be made.
     pub async fn connect(config: &LocksConfig) -> LockResult<Arc<Self>> {
-        let settings = Settings::new(config)?;
+        let mut settings = Settings::new(config)?;
+        settings.read_files().await?;
         if settings.opts.ssl_opts().is_some() {
             // Without a choice of ours the driver's TLS panics when somebody else has compiled in a second provider.
             let _ = rustls::crypto::ring::default_provider().install_default();

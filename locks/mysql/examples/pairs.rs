@@ -1,0 +1,245 @@
+//! Prints how many acquire + release pairs a second MySQL or MariaDB does here: for this store, for the bare driver that
+//! sends the same statements, for the bare driver with the smallest statement that could be an acquire, and for a design
+//! that connects for each call and reads before it writes.
+//! `cargo run --release -p db-locks-mysql --example pairs [SECONDS]`, with `DB_LOCKS_TEST_MYSQL_URL` or `DATABASE_URL` set.
+
+use std::error::Error;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use db_locks_core::models::new_version;
+use db_locks_core::{
+    AcquireRequest, Acquired, LockId, LockRepository, LocksConfig, MutexLock, ReleaseRequest, RenewRequest,
+};
+use db_locks_mysql::MysqlRepository;
+use mysql_async::prelude::Queryable;
+use mysql_async::{Conn, Opts, OptsBuilder, Row};
+
+type Outcome<T = ()> = Result<T, Box<dyn Error + Send + Sync>>;
+
+/// So many keys take turns.
+const KEYS: u32 = 100;
+
+#[tokio::main]
+async fn main() -> Outcome {
+    let seconds = std::env::args().nth(1).map_or(Ok(3.0), |text| text.parse())?;
+    let lasts = Duration::from_secs_f64(seconds);
+    let url = std::env::var("DB_LOCKS_TEST_MYSQL_URL").or_else(|_| std::env::var("DATABASE_URL"))?;
+    let mut config = LocksConfig::new("bench");
+    config.database_url = Some(url.clone());
+    let repository = MysqlRepository::connect(&config).await?;
+    let mut bare = connect(&url).await?;
+
+    // Twice, so that one can see what the machine's own unrest is.
+    for _ in 0..2 {
+        let same = bare_pairs(&mut bare, lasts).await?;
+        let ours = store_pairs(&repository, mutex, 1, lasts).await?;
+        println!("driver, same statements  {same:>9.0} pairs/s");
+        println!("db-locks                 {ours:>9.0} pairs/s   {:.2} of the driver", ours / same);
+        let least = smallest_pairs(&mut bare, lasts).await?;
+        println!("driver, plain UPDATE     {least:>9.0} pairs/s   db-locks: {:.2} of it", ours / least);
+        let naive = naive_pairs(&url, lasts).await?;
+        println!(
+            "connect, read, write     {naive:>9.0} pairs/s   db-locks: {:.1} times as many",
+            ours / naive
+        );
+        let slot = store_pairs(&repository, semaphore, 1, lasts).await?;
+        println!("slots of 10              {slot:>9.0} pairs/s");
+        for callers in [4, 16, 64] {
+            let many = store_pairs(&repository, mutex, callers, lasts).await?;
+            println!("{callers:>2} callers, own keys     {many:>9.0} pairs/s");
+        }
+    }
+    renewals(&repository, lasts).await
+}
+
+async fn connect(url: &str) -> Outcome<Conn> {
+    let setup = "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED; SET time_zone = '+00:00'";
+    let opts = OptsBuilder::from_opts(Opts::from_url(url)?).prefer_socket(false).setup(vec![setup]);
+    Ok(Conn::new(opts).await?)
+}
+
+/// The statements that the store sends, over one connection, without the store.
+async fn bare_pairs(conn: &mut Conn, lasts: Duration) -> Outcome<f64> {
+    let take = conn.prep("CALL `mutexes_take_v1`(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)").await?;
+    let release = conn.prep("CALL `mutexes_release_v1`(?, ?, ?, ?, ?, ?)").await?;
+    let (begun, mut pairs) = (Instant::now(), 0_u32);
+    while begun.elapsed() < lasts {
+        let (key, version) = (format!("key-{}", pairs % KEYS), new_version());
+        let params: Vec<mysql_async::Value> = vec![
+            "bench".into(),
+            key.as_str().into(),
+            version.as_str().into(),
+            "bench".into(),
+            60_000.into(),
+            mysql_async::Value::NULL,
+            true.into(),
+            false.into(),
+            false.into(),
+            false.into(),
+            true.into(),
+            false.into(),
+            "bench".into(),
+            1.into(),
+        ];
+        let row: Option<Row> = conn.exec_first(&take, params).await?;
+        expect_one(row)?;
+        let row: Option<Row> =
+            conn.exec_first(&release, ("bench", "", &key, &version, false, None::<String>)).await?;
+        expect_one(row)?;
+        pairs += 1;
+    }
+    Ok(f64::from(pairs) / begun.elapsed().as_secs_f64())
+}
+
+fn expect_one(row: Option<Row>) -> Outcome {
+    match row.and_then(|row| row.get::<u8, _>(0)) {
+        Some(1) => Ok(()),
+        other => Err(format!("refused: {other:?}").into()),
+    }
+}
+
+/// Less than a lock needs: no queue, no creation, nothing read back but the token.
+async fn smallest_pairs(conn: &mut Conn, lasts: Duration) -> Outcome<f64> {
+    let now = "CAST(UNIX_TIMESTAMP(SYSDATE(6)) * 1000000 AS SIGNED)";
+    let key = "tenant_id = ? AND semaphore_key = '' AND mutex_key = ?";
+    let take = conn
+        .prep(format!(
+            "UPDATE mutexes SET fence = LAST_INSERT_ID(GREATEST(fence + 1, {now})), version = ?, expires_at_us = {now} + ? \
+             WHERE {key} AND expires_at_us <= {now}"
+        ))
+        .await?;
+    let release =
+        conn.prep(format!("UPDATE mutexes SET expires_at_us = 0 WHERE {key} AND version = ?")).await?;
+    let (begun, mut pairs) = (Instant::now(), 0_u32);
+    while begun.elapsed() < lasts {
+        let (key, version) = (format!("key-{}", pairs % KEYS), new_version());
+        conn.exec_drop(&take, (&version, 60_000_000, "bench", &key)).await?;
+        conn.exec_drop(&release, ("bench", &key, &version)).await?;
+        pairs += 1;
+    }
+    Ok(f64::from(pairs) / begun.elapsed().as_secs_f64())
+}
+
+/// A connection a call, and a read before each write.
+async fn naive_pairs(url: &str, lasts: Duration) -> Outcome<f64> {
+    let key = "tenant_id = ? AND semaphore_key = '' AND mutex_key = ?";
+    let (begun, mut pairs) = (Instant::now(), 0_u32);
+    while begun.elapsed() < lasts {
+        let (name, version) = (format!("key-{}", pairs % KEYS), new_version());
+        for sql in [
+            format!("UPDATE mutexes SET version = ?, expires_at_us = 1 WHERE {key}"),
+            format!("UPDATE mutexes SET version = ?, expires_at_us = 0 WHERE {key}"),
+        ] {
+            let mut conn = connect(url).await?;
+            let read = format!("SELECT version, expires_at_us FROM mutexes WHERE {key}");
+            conn.exec_drop(read, ("bench", &name)).await?;
+            conn.exec_drop(sql, (&version, "bench", &name)).await?;
+            conn.disconnect().await?;
+        }
+        pairs += 1;
+    }
+    Ok(f64::from(pairs) / begun.elapsed().as_secs_f64())
+}
+
+fn mutex(caller: u32, round: u32) -> db_locks_core::LockResult<AcquireRequest> {
+    request(LockId::mutex("bench", &format!("key-{}", caller * KEYS + round % KEYS))?, None)
+}
+
+fn semaphore(_: u32, _: u32) -> db_locks_core::LockResult<AcquireRequest> {
+    request(LockId::semaphore("bench", "pool")?, Some(10))
+}
+
+fn request(lock: LockId, max_size: Option<u32>) -> db_locks_core::LockResult<AcquireRequest> {
+    Ok(AcquireRequest {
+        lock,
+        version: new_version(),
+        owner: "bench".to_string(),
+        lease_ms: 60_000,
+        max_size,
+        named_by_version: false,
+        data: None,
+        replace_data: true,
+        delete_on_release: false,
+        reentrant: false,
+        only_if_exists: false,
+        fair: true,
+        wait: false,
+    })
+}
+
+type Ask = fn(u32, u32) -> db_locks_core::LockResult<AcquireRequest>;
+
+async fn store_pairs(
+    repository: &Arc<MysqlRepository>,
+    ask: Ask,
+    callers: u32,
+    lasts: Duration,
+) -> Outcome<f64> {
+    let mut working = tokio::task::JoinSet::<Outcome<u32>>::new();
+    let begun = Instant::now();
+    for caller in 0..callers {
+        let repository = Arc::clone(repository);
+        working.spawn(async move {
+            let mut pairs = 0;
+            while begun.elapsed() < lasts {
+                let asked = ask(caller, pairs)?;
+                let Acquired::Granted(lock) = repository.acquire(&asked).await? else {
+                    return Err("refused".into());
+                };
+                repository.release(&release(&lock)?).await?;
+                pairs += 1;
+            }
+            Ok(pairs)
+        });
+    }
+    let mut pairs = 0;
+    while let Some(done) = working.join_next().await {
+        pairs += done??;
+    }
+    Ok(f64::from(pairs) / begun.elapsed().as_secs_f64())
+}
+
+fn release(lock: &MutexLock) -> db_locks_core::LockResult<ReleaseRequest> {
+    Ok(ReleaseRequest {
+        lock: lock.lock_id()?,
+        mutex_key: lock.mutex_key.clone(),
+        version: lock.version.clone(),
+        delete: false,
+        data: None,
+    })
+}
+
+/// One process that holds many locks.
+async fn renewals(repository: &Arc<MysqlRepository>, lasts: Duration) -> Outcome {
+    let mut held = Vec::new();
+    for number in 0..1_000 {
+        let asked = request(LockId::mutex("bench", &format!("held-{number}"))?, None)?;
+        match repository.acquire(&AcquireRequest { lease_ms: 600_000, ..asked }).await? {
+            Acquired::Granted(lock) => held.push(lock),
+            Acquired::Busy(_) => return Err("refused".into()),
+        }
+    }
+    let (begun, mut renewed) = (Instant::now(), 0_usize);
+    while begun.elapsed() < lasts {
+        let requests = held.iter().map(renewal).collect::<db_locks_core::LockResult<Vec<_>>>()?;
+        held = repository.renew_many(&requests).await.into_iter().collect::<Result<_, _>>()?;
+        renewed += held.len();
+    }
+    println!("1,000 held locks         {:>9.0} renewals/s", renewed as f64 / begun.elapsed().as_secs_f64());
+    for lock in &held {
+        repository.release(&release(lock)?).await?;
+    }
+    Ok(())
+}
+
+fn renewal(lock: &MutexLock) -> db_locks_core::LockResult<RenewRequest> {
+    Ok(RenewRequest {
+        lock: lock.lock_id()?,
+        mutex_key: lock.mutex_key.clone(),
+        version: lock.version.clone(),
+        new_version: new_version(),
+        lease_ms: 600_000,
+        data: None,
+    })
+}
