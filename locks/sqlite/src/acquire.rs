@@ -69,36 +69,53 @@ fn view_mutex(session: &Session, ask: &AcquireRequest, now_us: i64) -> Step<View
 }
 
 fn view_semaphore(session: &Session, ask: &AcquireRequest, now_us: i64) -> Step<View> {
-    let (tenant, key) = (ask.lock.tenant(), ask.lock.key());
     let semaphore = existing_or_new(session, ask)?;
-    let own = own_slot(session, ask, now_us)?;
-    let tally = session.one(&session.sql.tally, params![tenant, key, now_us], |row| {
-        Ok((row.get::<_, u32>(0)?, row.get::<_, u32>(1)?, row.get::<_, Option<u32>>(2)?))
-    })?;
-    let (rows, held, lowest_free) = tally.unwrap_or_default();
-    let free = semaphore.max_size.saturating_sub(held);
+    let tally = tally(session, ask, now_us)?;
+    let free = semaphore.max_size.saturating_sub(tally.held);
     // Rows are made as they are needed, without gaps.
-    let vacant = match lowest_free.or((rows < semaphore.max_size).then_some(rows)) {
-        Some(slot) if free > 0 => session
-            .slot(&ask.lock, slot, now_us)?
-            .map(|row| row.record)
-            .or_else(|| Some(LockRecord::free(slot, ask.lease_ms, now_us))),
-        _ => None,
-    };
-    let first_end = match vacant {
-        Some(_) => None,
-        None => session.one(&session.sql.first_to_end, params![tenant, key, now_us], |row| {
-            Ok((row.get(0)?, row.get(1)?))
-        })?,
-    };
-    Ok(View {
-        own,
+    let next_row = Some(tally.rows).filter(|rows| *rows < semaphore.max_size);
+    let vacant = tally.lowest_free.or(next_row).filter(|_| free > 0);
+    let mut view = View {
+        own: None,
         free: u64::from(free),
-        vacant,
+        vacant: None,
         fence: semaphore.fence,
         semaphore: Some(semaphore),
-        first_end,
-    })
+        first_end: None,
+    };
+    if let Some(slot) = tally.own {
+        view.own = session.slot(&ask.lock, slot, now_us)?.map(|row| row.record);
+    } else if let Some(slot) = vacant {
+        let row = session.slot(&ask.lock, slot, now_us)?;
+        view.vacant =
+            Some(row.map_or_else(|| LockRecord::free(slot, ask.lease_ms, now_us), |row| row.record));
+    } else {
+        let params = params![ask.lock.tenant(), ask.lock.key(), now_us];
+        view.first_end =
+            session.one(&session.sql.first_to_end, params, |row| Ok((row.get(0)?, row.get(1)?)))?;
+    }
+    Ok(view)
+}
+
+/// The slots of a semaphore, in one pass over them.
+#[derive(Default)]
+struct Tally {
+    rows: u32,
+    held: u32,
+    lowest_free: Option<u32>,
+    /// Held by this very acquisition, or with `reentrant` by its owner.
+    own: Option<u32>,
+}
+
+fn tally(session: &Session, ask: &AcquireRequest, now_us: i64) -> Step<Tally> {
+    let owner = ask.reentrant.then_some(&ask.owner);
+    let params = params![ask.lock.tenant(), ask.lock.key(), now_us, ask.version, owner];
+    let tally = session.one(&session.sql.tally, params, |row| {
+        let own: Option<u32> = row.get(3)?;
+        let owners: Option<u32> = row.get(4)?;
+        Ok(Tally { rows: row.get(0)?, held: row.get(1)?, lowest_free: row.get(2)?, own: own.or(owners) })
+    })?;
+    Ok(tally.unwrap_or_default())
 }
 
 /// The semaphore, or the one that a grant would create.
@@ -117,22 +134,6 @@ fn existing_or_new(session: &Session, ask: &AcquireRequest) -> Step<SemaphoreRow
         }),
         _ => Err(absent(ask).into()),
     }
-}
-
-fn own_slot(session: &Session, ask: &AcquireRequest, now_us: i64) -> Step<Option<LockRecord>> {
-    let by_version = session.slot_of(&ask.lock, &ask.version, now_us)?.map(|row| row.record);
-    if let Some(record) = by_version.filter(LockRecord::is_held) {
-        return Ok(Some(record));
-    }
-    if !ask.reentrant {
-        return Ok(None);
-    }
-    let by_owner = session.one(
-        &session.sql.slot_by_owner,
-        params![ask.lock.tenant(), ask.lock.key(), ask.owner, now_us],
-        |row| crate::codec::slot(row, now_us),
-    )?;
-    Ok(by_owner.map(|row| row.record))
 }
 
 /// The same slot, version and token again, for a new lease.

@@ -48,7 +48,7 @@ pub(crate) fn delete_mutex(session: &Session, lock: &LockId, version: &str) -> S
     let now_us = record.now_us;
     let tombstone = LockRecord { fence: record.fence, ..LockRecord::free(0, record.lease_ms, now_us) };
     session.store_slot(lock, &tombstone, now_us)?;
-    session.purge_tombstones(now_us)?;
+    session.note_tombstone(now_us)?;
     Ok(1)
 }
 
@@ -81,7 +81,7 @@ pub(crate) fn get_semaphore(session: &Session, lock: &LockId) -> Step<Semaphore>
     expect(lock, LockKind::Semaphore)?;
     let now_us = session.now_us()?;
     let row = existing_semaphore(session, lock)?;
-    let params = params![lock.tenant(), lock.key(), now_us];
+    let params = params![lock.tenant(), lock.key(), now_us, "", ""];
     let held = session.one(&session.sql.tally, params, |row| row.get::<_, u32>(1))?;
     Ok(row.into_semaphore(lock.key(), lock.tenant(), held.unwrap_or(0)))
 }
@@ -114,7 +114,7 @@ pub(crate) fn delete_semaphore(session: &Session, lock: &LockId, version: &str) 
     }
     session.run(&session.sql.drop_slots_from, params![lock.tenant(), lock.key(), 0])?;
     session.store_semaphore(lock, &SemaphoreRow { deleted: true, ..row }, now_us)?;
-    session.purge_tombstones(now_us)?;
+    session.note_tombstone(now_us)?;
     Ok(1)
 }
 

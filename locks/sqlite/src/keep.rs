@@ -2,7 +2,6 @@
 
 use std::time::Instant;
 
-use db_locks_core::protocol::key_means_slot;
 use db_locks_core::{LockError, LockId, LockRecord, MutexLock, ReleaseRequest, RenewRequest};
 
 use crate::error::Step;
@@ -12,13 +11,16 @@ use crate::session::Session;
 /// Gives a held slot a new lease.
 pub(crate) fn renew(session: &Session, ask: &RenewRequest, sent: Instant) -> Step<MutexLock> {
     let now_us = session.now_us()?;
-    let mut held = held_by(session, &ask.lock, &ask.version, now_us)?;
+    let by = |version: &str| -> Step<Option<LockRecord>> {
+        let row = session.slot_meant(&ask.lock, &ask.mutex_key, version, now_us)?;
+        Ok(row.map(|row| row.record).filter(LockRecord::is_held))
+    };
+    let mut held = by(&ask.version)?;
     if held.is_none() && ask.new_version != ask.version {
         // An earlier try of this renewal went through.
-        held = held_by(session, &ask.lock, &ask.new_version, now_us)?;
+        held = by(&ask.new_version)?;
     }
-    let meant = held.filter(|slot| key_means_slot(&ask.lock, &ask.mutex_key, slot.slot, &ask.version));
-    let Some(mut slot) = meant else {
+    let Some(mut slot) = held else {
         let message = format!("{}: this version does not hold it: released, or its lease is over", ask.lock);
         return Err(LockError::not_found(message).into());
     };
@@ -32,23 +34,15 @@ pub(crate) fn renew(session: &Session, ask: &RenewRequest, sent: Instant) -> Ste
     Ok(slot.into_lock(&ask.lock, sent))
 }
 
-fn held_by(session: &Session, lock: &LockId, version: &str, now_us: i64) -> Step<Option<LockRecord>> {
-    let row = session.slot_of(lock, version, now_us)?;
-    Ok(row.map(|row| row.record).filter(LockRecord::is_held))
-}
-
 /// Gives a slot back.
 pub(crate) fn release(session: &Session, ask: &ReleaseRequest) -> Step<bool> {
     let now_us = session.now_us()?;
-    let Some(row) = session.slot_of(&ask.lock, &ask.version, now_us)? else {
+    let Some(row) = session.slot_meant(&ask.lock, &ask.mutex_key, &ask.version, now_us)? else {
         return if exists(session, &ask.lock, now_us)? { Ok(false) } else { Err(absent(&ask.lock).into()) };
     };
     if row.deleted {
         // An earlier try of this release deleted the mutex.
         return Ok(true);
-    }
-    if !key_means_slot(&ask.lock, &ask.mutex_key, row.record.slot, &ask.version) {
-        return Ok(false);
     }
     free(session, &ask.lock, row.record, ask.delete, ask.data.clone())?;
     Ok(true)
@@ -58,9 +52,9 @@ pub(crate) fn release(session: &Session, ask: &ReleaseRequest) -> Step<bool> {
 pub(crate) fn abandon(session: &Session, lock: &LockId, version: &str) -> Step<()> {
     let now_us = session.now_us()?;
     queue::leave(session, lock, version)?;
-    match held_by(session, lock, version, now_us)? {
-        Some(slot) => free(session, lock, slot, false, None),
-        None => Ok(()),
+    match session.slot_of(lock, version, now_us)? {
+        Some(row) if row.record.is_held() => free(session, lock, row.record, false, None),
+        _ => Ok(()),
     }
 }
 
@@ -77,7 +71,7 @@ fn free(session: &Session, lock: &LockId, slot: LockRecord, delete: bool, data: 
     }
     session.store_slot(lock, &slot, if tombstone { slot.now_us } else { 0 })?;
     if tombstone {
-        session.purge_tombstones(slot.now_us)?;
+        session.note_tombstone(slot.now_us)?;
     }
     Ok(())
 }

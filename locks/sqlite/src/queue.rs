@@ -1,5 +1,7 @@
 //! Who waits for a lock, in which order (R4 to R6).
 
+use std::collections::HashMap;
+
 use db_locks_core::protocol::{CLIENT_TTL_MS, MAX_POSITION, MAX_WAITERS, WAITER_TTL_MS};
 use db_locks_core::{LockError, LockId};
 use rusqlite::params;
@@ -34,6 +36,9 @@ fn queue(lock: &LockId) -> [&str; 3] {
 
 /// Looks where `ticket` stands, counting to one more than `free` at least.
 pub(crate) fn place(session: &Session, lock: &LockId, ticket: &str, free: u64, now_us: i64) -> Step<Place> {
+    if !session.one(&session.sql.any_waiter, queue(lock), |row| row.get(0))?.unwrap_or(false) {
+        return Ok(Place::default());
+    }
     let [tenant, semaphore, mutex] = queue(lock);
     let found: Option<(i64, i64)> =
         session.one(&session.sql.waiter, [tenant, semaphore, mutex, ticket], |row| {
@@ -41,15 +46,33 @@ pub(crate) fn place(session: &Session, lock: &LockId, ticket: &str, free: u64, n
         })?;
     // Whose deadline has passed has lost its place.
     let seq = found.filter(|(_, deadline_us)| *deadline_us > now_us).map(|(seq, _)| seq);
-    let limit = i64::try_from(free.max(MAX_POSITION)).unwrap_or(i64::MAX);
+    let mut place = Place { seq, ..Place::default() };
     let before = seq.unwrap_or(i64::MAX);
-    let ahead: Option<(i64, Option<i64>)> = session.one(
-        &session.sql.waiters_ahead,
-        params![tenant, semaphore, mutex, now_us, before, limit],
-        |row| Ok((row.get(0)?, row.get(1)?)),
-    )?;
-    let (ahead, first_gone_at_us) = ahead.unwrap_or_default();
-    Ok(Place { seq, ahead: u64::try_from(ahead).unwrap_or(0), first_gone_at_us })
+    let mut clients = HashMap::new();
+    session.each(&session.sql.waiters_before, params![tenant, semaphore, mutex, before], |row| {
+        let until_us = row.get::<_, i64>(1)?.min(client_deadline(session, &mut clients, row.get(0)?)?);
+        if until_us > now_us {
+            place.ahead += 1;
+            let first = place.first_gone_at_us.unwrap_or(until_us);
+            place.first_gone_at_us = Some(first.min(until_us));
+        }
+        Ok(place.ahead <= free.max(MAX_POSITION))
+    })?;
+    Ok(place)
+}
+
+/// Until when a client counts as living. Many waiters share one, so it is looked up once.
+fn client_deadline(
+    session: &Session,
+    known: &mut HashMap<String, i64>,
+    client: String,
+) -> rusqlite::Result<i64> {
+    if let Some(deadline_us) = known.get(&client) {
+        return Ok(*deadline_us);
+    }
+    let deadline_us = session.one(&session.sql.client, [&client], |row| row.get(0))?.unwrap_or(0);
+    known.insert(client, deadline_us);
+    Ok(deadline_us)
 }
 
 /// Enters the queue at its end, or stays in its place for another [`WAITER_TTL_MS`]; returns the number there.

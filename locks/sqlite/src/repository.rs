@@ -157,7 +157,7 @@ async fn start(settings: Arc<Settings>, counters: Arc<Counters>) -> LockResult<m
             Ok(session) => {
                 // If nobody waits for us any more, the queue is closed too.
                 let _ = ready.send(Ok(()));
-                writer::serve(&session, &mut queue, &counters);
+                writer::serve(session, &mut queue, &counters);
             }
             Err(error) => {
                 let _ = ready.send(Err(Fault::Sql(error).into_lock_error(&settings.place)));

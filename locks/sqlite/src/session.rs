@@ -5,6 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use db_locks_core::lock_id::slot_number;
+use db_locks_core::protocol::key_means_slot;
 use db_locks_core::{LockId, LockKind, LockRecord};
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, Params, Row, params};
 
@@ -12,7 +14,7 @@ use crate::clock::Clock;
 use crate::codec::{self, SemaphoreRow, SlotRow, stored_fence};
 use crate::config::{Mode, Place, Tables};
 use crate::migrations;
-use crate::statements::Statements;
+use crate::statements::{PURGE_LIMIT, Statements};
 
 /// The longest pause before a locked file is tried again. Transactions here take some tens of microseconds.
 const LONGEST_PAUSE: Duration = Duration::from_millis(1);
@@ -39,12 +41,16 @@ pub(crate) struct Session {
     pub(crate) sql: Statements,
     pub(crate) settings: Arc<Settings>,
     read_only: bool,
+    /// Which file was opened; none in memory.
+    file: Option<FileId>,
     /// When the busy handler gives up.
     give_up_at: Arc<Mutex<Instant>>,
     /// Lease clock = time since boot + this. None until the first transaction that needs it.
     offset_us: Cell<Option<i64>>,
     /// The clock was started in the current transaction, and is forgotten with it.
     clock_is_new: Cell<bool>,
+    /// Made since old ones were looked for.
+    tombstones: Cell<u32>,
 }
 
 impl Session {
@@ -63,11 +69,13 @@ impl Session {
         let session = Self {
             connection,
             sql: Statements::new(&settings.tables),
+            file: FileId::of(&settings.place),
             settings,
             read_only,
             give_up_at,
             offset_us: Cell::new(None),
             clock_is_new: Cell::new(false),
+            tombstones: Cell::new(0),
         };
         session.set_journal(give_up)?;
         if let Some(pages) = session.settings.max_page_count {
@@ -77,6 +85,12 @@ impl Session {
             session.migrate_at_start(give_up)?;
         }
         Ok(session)
+    }
+
+    /// Whether the path leads to another file now than the one that is open: that one was deleted or replaced, and other
+    /// processes do not see what is written to it.
+    pub(crate) fn lost_its_file(&self) -> bool {
+        self.file.is_some() && FileId::of(&self.settings.place) != self.file
     }
 
     /// Write-ahead log, synced at checkpoints only. A commit that power loss undoes was of a holder that the power loss
@@ -199,8 +213,18 @@ impl Session {
         self.purge_tombstones(now_us)
     }
 
+    /// Counts a new tombstone, and for every so many forgets at least as many old ones.
+    pub(crate) fn note_tombstone(&self, now_us: i64) -> rusqlite::Result<()> {
+        self.tombstones.set(self.tombstones.get() + 1);
+        if self.tombstones.get() < PURGE_LIMIT {
+            return Ok(());
+        }
+        self.tombstones.set(0);
+        self.purge_tombstones(now_us)
+    }
+
     /// Forgets some tombstones that have been kept long enough (R11).
-    pub(crate) fn purge_tombstones(&self, now_us: i64) -> rusqlite::Result<()> {
+    fn purge_tombstones(&self, now_us: i64) -> rusqlite::Result<()> {
         let before_us = now_us - db_locks_core::protocol::TOMBSTONE_TTL_MS * 1_000;
         self.run(&self.sql.purge_mutexes, [before_us])?;
         self.run(&self.sql.purge_semaphores, [before_us]).map(drop)
@@ -212,7 +236,7 @@ impl Session {
         self.one(&self.sql.slot, key, |row| codec::slot(row, now_us))
     }
 
-    /// The mutex or slot whose last version is `version`, tombstones included; a held slot before a free one.
+    /// The mutex or slot whose last version is `version`, tombstones included; of several slots a held one.
     pub(crate) fn slot_of(
         &self,
         lock: &LockId,
@@ -224,6 +248,29 @@ impl Session {
             LockKind::Semaphore => {
                 let key = [lock.tenant(), lock.key(), version];
                 self.one(&self.sql.slot_by_version, key, |row| codec::slot(row, now_us))
+            }
+        }
+    }
+
+    /// The mutex or slot that a holder of `version` means by `mutex_key`.
+    pub(crate) fn slot_meant(
+        &self,
+        lock: &LockId,
+        mutex_key: &str,
+        version: &str,
+        now_us: i64,
+    ) -> rusqlite::Result<Option<SlotRow>> {
+        // A slot's own key finds it at once; any other way is a search through the slots.
+        let named = lock.semaphore_key().and_then(|key| slot_number(mutex_key, key));
+        let by_slot = match named {
+            Some(slot) => self.slot(lock, slot, now_us)?.filter(|row| row.record.version == version),
+            None => None,
+        };
+        match by_slot {
+            Some(row) => Ok(Some(row)),
+            None => {
+                let row = self.slot_of(lock, version, now_us)?;
+                Ok(row.filter(|row| key_means_slot(lock, mutex_key, row.record.slot, version)))
             }
         }
     }
@@ -302,6 +349,23 @@ impl Session {
         self.connection.prepare_cached(sql)?.query_row(params, read).optional()
     }
 
+    /// The rows of a query, as long as `go_on` says true.
+    pub(crate) fn each(
+        &self,
+        sql: &str,
+        params: impl Params,
+        mut go_on: impl FnMut(&Row<'_>) -> rusqlite::Result<bool>,
+    ) -> rusqlite::Result<()> {
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let mut rows = statement.query(params)?;
+        while let Some(row) = rows.next()? {
+            if !go_on(row)? {
+                break;
+            }
+        }
+        Ok(())
+    }
+
     /// Every row of a query.
     pub(crate) fn all<T>(
         &self,
@@ -315,6 +379,29 @@ impl Session {
     /// A statement without rows.
     pub(crate) fn run(&self, sql: &str, params: impl Params) -> rusqlite::Result<usize> {
         self.connection.prepare_cached(sql)?.execute(params)
+    }
+}
+
+/// Tells files apart, whatever they are called.
+#[derive(Debug, PartialEq, Eq)]
+struct FileId {
+    device: u64,
+    inode: u64,
+}
+
+impl FileId {
+    #[cfg(unix)]
+    fn of(place: &Place) -> Option<Self> {
+        use std::os::unix::fs::MetadataExt;
+        let Place::File { path, .. } = place else { return None };
+        let file = std::fs::metadata(path).ok()?;
+        Some(Self { device: file.dev(), inode: file.ino() })
+    }
+
+    /// Other systems do not let a file be deleted while it is open.
+    #[cfg(not(unix))]
+    fn of(_: &Place) -> Option<Self> {
+        None
     }
 }
 
@@ -345,5 +432,100 @@ fn wait_for_file(give_up_at: Arc<Mutex<Instant>>) -> impl FnMut(i32) -> bool + S
         let doublings = u32::try_from(tries).unwrap_or(0).min(5);
         thread::sleep((Duration::from_micros(50) * (1 << doublings)).min(LONGEST_PAUSE));
         true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::SystemClock;
+    use crate::{acquire, keep};
+    use db_locks_core::models::new_version;
+    use db_locks_core::{AcquireRequest, LocksConfig, ReleaseRequest};
+    use rusqlite::StatementStatus;
+
+    fn in_memory() -> Session {
+        let settings = Settings {
+            place: Place::Memory,
+            tables: Tables::new(&LocksConfig::new("t")).unwrap(),
+            migrate: true,
+            connect_timeout: Duration::from_secs(1),
+            max_page_count: None,
+            clock: Arc::new(SystemClock::new()),
+            client_id: new_version(),
+        };
+        Session::open(Arc::new(settings)).unwrap()
+    }
+
+    fn acquire(session: &Session, lock: &LockId) -> AcquireRequest {
+        let ask = AcquireRequest {
+            lock: lock.clone(),
+            version: new_version(),
+            owner: "me".to_string(),
+            lease_ms: 1_000,
+            max_size: Some(3),
+            named_by_version: false,
+            data: None,
+            replace_data: true,
+            delete_on_release: false,
+            reentrant: false,
+            only_if_exists: false,
+            fair: true,
+            wait: true,
+        };
+        session.begin(true, Instant::now()).unwrap();
+        acquire::acquire(session, &ask, Instant::now()).unwrap();
+        session.commit().unwrap();
+        ask
+    }
+
+    fn release(session: &Session, lock: &LockId, mutex_key: String, version: String) -> bool {
+        let give = ReleaseRequest { lock: lock.clone(), mutex_key, version, delete: false, data: None };
+        session.begin(true, Instant::now()).unwrap();
+        let released = keep::release(session, &give).unwrap();
+        session.commit().unwrap();
+        released
+    }
+
+    #[test]
+    fn no_frequent_statement_is_compiled_twice() {
+        let session = in_memory();
+        for lock in [LockId::mutex("t", "one").unwrap(), LockId::semaphore("t", "one").unwrap()] {
+            for _ in 0..10 {
+                for mutex_key in [lock.slot_key(0), lock.key().to_string()] {
+                    let granted = acquire(&session, &lock);
+                    assert!(release(&session, &lock, mutex_key, granted.version));
+                }
+            }
+            for _ in 0..10 {
+                acquire(&session, &lock);
+            }
+        }
+        let sql = &session.sql;
+        let mut compiled_again = Vec::new();
+        for frequent in [
+            &sql.slot,
+            &sql.slot_by_version,
+            &sql.tally,
+            &sql.first_to_end,
+            &sql.store_slot,
+            &sql.semaphore,
+            &sql.store_semaphore,
+            &sql.any_waiter,
+            &sql.waiter,
+            &sql.waiters_before,
+            &sql.client,
+            &sql.add_waiter,
+            &sql.count_waiters,
+            &sql.purge_queue,
+            &sql.keep_client,
+        ] {
+            let statement = session.connection.prepare_cached(frequent).unwrap();
+            assert!(statement.get_status(StatementStatus::Run) > 0, "not used: {frequent}");
+            if statement.get_status(StatementStatus::RePrepare) > 0 {
+                compiled_again.push(frequent);
+            }
+        }
+        assert!(compiled_again.is_empty(), "{compiled_again:#?}");
     }
 }

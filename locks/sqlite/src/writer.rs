@@ -104,14 +104,24 @@ where
 }
 
 /// Answers requests until the repository is dropped and the last of them is answered.
-pub(crate) fn serve(session: &Session, jobs: &mut mpsc::Receiver<Box<dyn Job>>, counters: &Arc<Counters>) {
+pub(crate) fn serve(mut session: Session, jobs: &mut mpsc::Receiver<Box<dyn Job>>, counters: &Arc<Counters>) {
     while let Some(first) = jobs.blocking_recv() {
         let mut batch = vec![first];
         while batch.len() < MAX_BATCH {
             let Ok(next) = jobs.try_recv() else { break };
             batch.push(next);
         }
-        run_batch(session, batch, counters);
+        if session.lost_its_file() {
+            tracing::warn!(place = %session.settings.place, "the file was deleted or replaced: its locks are gone");
+            match Session::open(Arc::clone(&session.settings)) {
+                Ok(reopened) => session = reopened,
+                Err(error) => {
+                    fail(batch, error, &session.settings.place);
+                    continue;
+                }
+            }
+        }
+        run_batch(&session, batch, counters);
     }
 }
 

@@ -30,10 +30,6 @@ CREATE TABLE IF NOT EXISTS "mutexes" (
     PRIMARY KEY (tenant_id, semaphore_key, mutex_key)
 ) WITHOUT ROWID;
 
--- Finds the slot of a version. Plain mutexes are found by their key and do not pay for it.
-CREATE INDEX IF NOT EXISTS "mutexes_by_version" ON "mutexes" (tenant_id, semaphore_key, version)
-    WHERE semaphore_key <> '';
-
 -- Finds old tombstones.
 CREATE INDEX IF NOT EXISTS "mutexes_deleted" ON "mutexes" (deleted_at_us) WHERE deleted_at_us > 0;
 
