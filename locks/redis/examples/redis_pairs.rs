@@ -1,7 +1,7 @@
 //! How close one client comes to what the server can do: pairs of acquire and release a second, beside redis-benchmark with
 //! one connection sending the very same two commands (caught with MONITOR) in the same run.
 //!
-//! `cargo run --release -p db-locks-redis --example pairs -- redis://127.0.0.1:6379 [seconds]`
+//! `cargo run --release -p db-locks-redis --example redis_pairs -- redis://127.0.0.1:6379 [seconds]`
 
 use std::process::Command;
 use std::sync::Arc;
