@@ -20,7 +20,7 @@ BEGIN
     END IF;
     INSERT INTO "lock_waiters_clients" (client_id, deadline_us) VALUES (p_client, v_until_us)
     ON CONFLICT (client_id) DO UPDATE SET deadline_us = excluded.deadline_us;
-    -- A new process: a good time to forget some that are long gone, and those who waited in them.
+    -- A new process: time to forget some that are long gone, and those who waited in them.
     DELETE FROM "lock_waiters_clients" WHERE client_id IN (
         SELECT client_id FROM "lock_waiters_clients" WHERE client_id >= '' AND deadline_us < p_now_us - 60000000
         LIMIT 64 FOR UPDATE SKIP LOCKED);
@@ -46,7 +46,7 @@ BEGIN
         WHERE w.tenant_id = p_tenant AND w.semaphore_key = p_semaphore AND w.mutex_key = p_mutex
           AND w.seq < coalesce(o_seq, 9223372036854775807)
           AND w.deadline_us > p_now_us AND c.deadline_us > p_now_us
-        LIMIT p_limit) a;
+        ORDER BY w.seq LIMIT p_limit) a;
 END $$;
 
 -- Puts a ticket into the queue, or keeps it in its place (p_seq). Null when the queue is full.
@@ -59,18 +59,28 @@ DECLARE
     v_until_us bigint := p_now_us + p_waiter_ttl_ms * 1000;
 BEGIN
     IF v_seq IS NULL THEN
+        -- Its own place, if that was lost, and what else was lost at the front.
         DELETE FROM "lock_waiters"
-        WHERE tenant_id = p_tenant AND semaphore_key = p_semaphore AND mutex_key = p_mutex AND deadline_us <= p_now_us;
-        IF (SELECT count(*) FROM "lock_waiters"
-            WHERE tenant_id = p_tenant AND semaphore_key = p_semaphore AND mutex_key = p_mutex) >= p_max_waiters THEN
-            RETURN NULL;
-        END IF;
+        WHERE tenant_id = p_tenant AND semaphore_key = p_semaphore AND mutex_key = p_mutex AND ticket = p_ticket;
+        DELETE FROM "lock_waiters" WHERE ctid = ANY (ARRAY(
+            SELECT o.place FROM (SELECT ctid AS place, deadline_us FROM "lock_waiters"
+                WHERE tenant_id = p_tenant AND semaphore_key = p_semaphore AND mutex_key = p_mutex
+                ORDER BY seq LIMIT 16) o WHERE o.deadline_us <= p_now_us));
         INSERT INTO "lock_waiters" (tenant_id, semaphore_key, mutex_key, ticket, client_id, deadline_us)
         VALUES (p_tenant, p_semaphore, p_mutex, p_ticket, p_client, v_until_us) RETURNING seq INTO v_seq;
+        -- Numbers are shared by all queues: while so many were not given since the oldest one here, this queue is not that long.
+        IF v_seq - p_max_waiters >= (SELECT seq FROM "lock_waiters"
+                WHERE tenant_id = p_tenant AND semaphore_key = p_semaphore AND mutex_key = p_mutex ORDER BY seq LIMIT 1)
+            AND p_max_waiters < (SELECT count(*) FROM "lock_waiters" WHERE deadline_us > p_now_us
+                AND tenant_id = p_tenant AND semaphore_key = p_semaphore AND mutex_key = p_mutex) THEN
+            DELETE FROM "lock_waiters"
+            WHERE tenant_id = p_tenant AND semaphore_key = p_semaphore AND mutex_key = p_mutex AND ticket = p_ticket;
+            RETURN NULL;
+        END IF;
     ELSE
         -- The head of a queue may ask often; its place is written anew only every third of its life.
         UPDATE "lock_waiters" SET deadline_us = v_until_us, client_id = p_client
-        WHERE tenant_id = p_tenant AND semaphore_key = p_semaphore AND mutex_key = p_mutex AND seq = v_seq
+        WHERE tenant_id = p_tenant AND semaphore_key = p_semaphore AND mutex_key = p_mutex AND ticket = p_ticket
           AND (deadline_us < v_until_us - p_waiter_ttl_ms * 1000 / 3 OR client_id <> p_client);
     END IF;
     PERFORM "mutexes_beat"(p_client, p_now_us, p_client_ttl_ms, p_client_ttl_ms / 8);
@@ -95,9 +105,9 @@ CREATE OR REPLACE FUNCTION "mutexes_acquire"(
     p_tenant text, p_key text, p_version text, p_owner text, p_lease_ms bigint, p_data text, p_replace_data boolean,
     p_delete_on_release boolean, p_reentrant boolean, p_only_if_exists boolean, p_fair boolean, p_wait boolean,
     p_client text, p_waiter_ttl_ms bigint, p_client_ttl_ms bigint, p_max_waiters bigint, p_max_position bigint,
-    OUT o_outcome integer, OUT o_slot integer, OUT o_version text, OUT o_fence bigint, OUT o_lease_ms bigint,
-    OUT o_expires_at_us bigint, OUT o_now_us bigint, OUT o_data text, OUT o_owner text, OUT o_delete_on_release boolean,
-    OUT o_named_by_version boolean, OUT o_position bigint, OUT o_queue_number bigint, OUT o_change_at_us bigint)
+    OUT o_outcome integer, OUT o_slot integer, OUT o_version text, OUT o_fence bigint, OUT o_lease_ms bigint, OUT o_expires_at_us bigint,
+    OUT o_now_us bigint, OUT o_data text, OUT o_owner text, OUT o_delete_on_release boolean, OUT o_named_by_version boolean,
+    OUT o_position bigint, OUT o_queue_number bigint, OUT o_change_at_us bigint)
 LANGUAGE plpgsql SET enable_seqscan = off AS $$
 DECLARE
     m record;
@@ -159,7 +169,7 @@ BEGIN
         WHERE tenant_id = p_tenant AND semaphore_key = '' AND mutex_key = p_key;
         IF o_queue_number IS NOT NULL THEN
             DELETE FROM "lock_waiters"
-            WHERE tenant_id = p_tenant AND semaphore_key = '' AND mutex_key = p_key AND seq = o_queue_number;
+            WHERE tenant_id = p_tenant AND semaphore_key = '' AND mutex_key = p_key AND ticket = p_version;
         END IF;
         RETURN;
     END IF;
@@ -187,9 +197,9 @@ CREATE OR REPLACE FUNCTION "mutexes_slot_acquire"(
     p_named_by_version boolean, p_data text, p_replace_data boolean, p_delete_on_release boolean, p_reentrant boolean,
     p_only_if_exists boolean, p_fair boolean, p_wait boolean,
     p_client text, p_waiter_ttl_ms bigint, p_client_ttl_ms bigint, p_max_waiters bigint, p_max_position bigint,
-    OUT o_outcome integer, OUT o_slot integer, OUT o_version text, OUT o_fence bigint, OUT o_lease_ms bigint,
-    OUT o_expires_at_us bigint, OUT o_now_us bigint, OUT o_data text, OUT o_owner text, OUT o_delete_on_release boolean,
-    OUT o_named_by_version boolean, OUT o_position bigint, OUT o_queue_number bigint, OUT o_change_at_us bigint)
+    OUT o_outcome integer, OUT o_slot integer, OUT o_version text, OUT o_fence bigint, OUT o_lease_ms bigint, OUT o_expires_at_us bigint,
+    OUT o_now_us bigint, OUT o_data text, OUT o_owner text, OUT o_delete_on_release boolean, OUT o_named_by_version boolean,
+    OUT o_position bigint, OUT o_queue_number bigint, OUT o_change_at_us bigint)
 LANGUAGE plpgsql SET enable_seqscan = off AS $$
 DECLARE
     s record;
@@ -283,7 +293,7 @@ BEGIN
         UPDATE "semaphores" SET fence = o_fence WHERE tenant_id = p_tenant AND semaphore_key = p_key;
         IF o_queue_number IS NOT NULL THEN
             DELETE FROM "lock_waiters"
-            WHERE tenant_id = p_tenant AND semaphore_key = p_key AND mutex_key = '' AND seq = o_queue_number;
+            WHERE tenant_id = p_tenant AND semaphore_key = p_key AND mutex_key = '' AND ticket = p_version;
         END IF;
         RETURN;
     END IF;
@@ -543,14 +553,10 @@ BEGIN
     LOOP
         PERFORM 1 FROM "semaphores" WHERE tenant_id = p_tenant AND semaphore_key = p_key FOR UPDATE;
         EXIT WHEN FOUND;
+        -- Made small and then enlarged below, as any other.
         v_now_us := date_part('epoch', clock_timestamp()) * 1000000;
-        INSERT INTO "semaphores" (tenant_id, semaphore_key, version, max_size, lease_duration_ms, fair_semaphore,
-            created_at_us, updated_at_us)
-        VALUES (p_tenant, p_key, p_version, p_max_size, p_lease_ms, coalesce(p_fair, false), v_now_us, v_now_us)
-        ON CONFLICT DO NOTHING;
-        IF FOUND THEN
-            RETURN 0;
-        END IF;
+        INSERT INTO "semaphores" (tenant_id, semaphore_key, version, max_size, lease_duration_ms, created_at_us, updated_at_us)
+        VALUES (p_tenant, p_key, p_version, 1, p_lease_ms, v_now_us, v_now_us) ON CONFLICT DO NOTHING;
     END LOOP;
     v_now_us := date_part('epoch', clock_timestamp()) * 1000000;
     IF EXISTS (SELECT 1 FROM "mutexes" WHERE tenant_id = p_tenant AND semaphore_key = p_key
