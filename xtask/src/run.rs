@@ -48,13 +48,7 @@ impl Run {
     pub(crate) fn begin() -> Result<Self> {
         let temp = env::temp_dir();
         remove_stale(&temp);
-        let dir = temp.join(format!("{PREFIX}{:012x}", random() & 0xffff_ffff_ffff));
-        // Others may pass through (servers run under their own accounts), but not look around.
-        DirBuilder::new()
-            .mode(0o711)
-            .create(&dir)
-            .context(|| format!("cannot make the folder {}", dir.display()))?;
-        let lock = lock_shared(&dir)?;
+        let (dir, lock) = make_folder(&temp)?;
         let program = env::current_exe().context(|| "cannot tell where xtask is".into())?;
         let watchdog = Command::new(&program)
             .arg("watchdog")
@@ -150,6 +144,25 @@ pub(crate) fn watchdog(args: &[String]) -> Result<u8> {
 /// A number that differs from run to run. Not for secrets.
 pub(crate) fn random() -> u64 {
     RandomState::new().build_hasher().finish()
+}
+
+/// A new folder for a run, and the lock that says that the run lives.
+fn make_folder(temp: &Path) -> Result<(PathBuf, File)> {
+    for _ in 0..10 {
+        let dir = temp.join(format!("{PREFIX}{:012x}", random() & 0xffff_ffff_ffff));
+        // Others may pass through (servers run under their own accounts), but not look around.
+        DirBuilder::new()
+            .mode(0o711)
+            .create(&dir)
+            .context(|| format!("cannot make the folder {}", dir.display()))?;
+        // Another run that starts now may take the folder for a dead one before it is locked, and remove it.
+        if let Ok(lock) = lock_shared(&dir)
+            && dir.join(LOCK).exists()
+        {
+            return Ok((dir, lock));
+        }
+    }
+    Err(Failure::new(format!("folders in {} vanish as soon as they are made", temp.display())))
 }
 
 /// While anybody holds this, the run is not stale.

@@ -62,5 +62,6 @@ pub(super) fn install(packages: &[&str]) -> Result<()> {
             sudo
         }
     };
+    // Not marked as a part of the run: an install that is ended half-way is worse than one that goes on.
     call(command.args(["-c", SCRIPT, "xtask"]).args(packages))
 }

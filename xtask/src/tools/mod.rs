@@ -15,7 +15,6 @@ use std::process::{Command, Stdio};
 pub(crate) use dynoxide::{path as dynoxide, remove_unfinished_builds};
 
 use crate::failure::{Context, Failure, Result};
-use crate::run;
 use crate::servers::Kind;
 
 /// Folders that are not on every account's PATH.
@@ -130,7 +129,7 @@ fn lock_file(cache: &Path, name: &str) -> Result<File> {
 /// Runs a program to its end, its output going to the user's terminal (standard output is for data).
 fn call(command: &mut Command) -> Result<()> {
     let name = command.get_program().to_string_lossy().into_owned();
-    let status = run::mark(command)
+    let status = command
         .stdin(Stdio::null())
         .stdout(std::io::stderr())
         .status()

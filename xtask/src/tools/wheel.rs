@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 
 use super::{apt, cache, call, find, lock};
 use crate::failure::{Context, Failure, Result};
-use crate::{say, workspace};
+use crate::{run, say, workspace};
 
 /// Whether Python's pip is here.
 fn can_install() -> bool {
@@ -56,7 +56,7 @@ pub(super) fn tool(name: &str, version: &str) -> Result<PathBuf> {
 fn from_wheel(name: &str, version: &str, into: &Path) -> Result<()> {
     // With --target pip leaves the system's and the user's Python packages alone.
     call(
-        Command::new("python3")
+        run::mark(&mut Command::new("python3"))
             .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps"])
             .args(["--only-binary", ":all:", "--target"])
             .arg(into)
