@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use db_locks_core::protocol::{CLIENT_TTL_MS, WAITER_TTL_MS};
-use db_locks_core::{LockId, MutexLock};
+use db_locks_core::{LockId, MutexLock, SemaphoreBuilder};
 
 use crate::backend::Store;
 use crate::failure::{Failure, Outcome, check, check_eq};
-use crate::fixture::{Ask, Fixture, Heart, ask, sleep_ms, too_late_or};
+use crate::fixture::{Ask, Fixture, Heart, ask, renewal, sleep_ms, too_late_or};
 use crate::harness::suite;
 
 suite![
@@ -22,6 +22,9 @@ suite![
     granted_waiter_leaves_the_queue,
     refusal_without_waiting_leaves_no_ticket,
     unfair_acquire_barges_and_never_queues,
+    holder_needs_no_turn_to_ask_again,
+    waiters_of_a_deleted_lock_keep_their_order,
+    waiters_come_before_newcomers_when_a_semaphore_grows,
     dead_waiter_is_skipped_when_its_client_is_silent: needs(SeparateClients),
     twenty_dead_waiters_cost_one_silence: needs(SeparateClients),
     returning_client_has_its_old_place: needs(SeparateClients),
@@ -273,6 +276,57 @@ async fn unfair_acquire_barges_and_never_queues(f: Fixture) -> Outcome {
         f.release(&next).await?;
         asked.anew().granted(&f.store).await?;
     }
+    Ok(())
+}
+
+/// R2 and R3 come before R4: what is asked for is held already.
+async fn holder_needs_no_turn_to_ask_again(f: Fixture) -> Outcome {
+    for asked in f.both("one")? {
+        let asked = asked.owner("alice");
+        let held = asked.granted(&f.store).await?;
+        let waiter = Waiter::enter(&f, &asked.clone().owner("bob")).await?;
+        waiter.beat().await?;
+        check_eq!(asked.granted(&f.store).await?.fencing_token, held.fencing_token);
+        let reentrant = asked.anew().with(|request| request.reentrant = true);
+        check_eq!(reentrant.granted(&f.store).await?.version, held.version);
+        let renewed = f.store.renew(&renewal(&held)?).await?;
+        waiter.asked.busy(&waiter.store).await?;
+        f.release(&renewed).await?;
+        waiter.granted().await?;
+    }
+    Ok(())
+}
+
+async fn waiters_of_a_deleted_lock_keep_their_order(f: Fixture) -> Outcome {
+    let asked = ask(&f.mutex("one")?).with(|request| request.delete_on_release = true);
+    let held = asked.granted(&f.store).await?;
+    let first = Waiter::enter(&f, &asked).await?;
+    let second = Waiter::enter(&f, &asked).await?;
+    f.release(&held).await?;
+    newcomer_refused(&[&first, &second], &asked, &f.store).await?;
+    refused_behind(&[&first], &second.asked, &second.store, 1).await?;
+    let next = first.granted().await?;
+    check!(next.fencing_token > held.fencing_token, "tokens fell back over a deletion with waiters");
+    f.release(&next).await?;
+    newcomer_refused(&[&second], &asked, &f.store).await?;
+    let last = second.granted().await?;
+    check!(last.fencing_token > next.fencing_token, "tokens fell back over a deletion with waiters");
+    f.release(&last).await?;
+    asked.anew().granted(&f.store).await?;
+    Ok(())
+}
+
+async fn waiters_come_before_newcomers_when_a_semaphore_grows(f: Fixture) -> Outcome {
+    let asked = ask(&f.semaphore("one")?).size(1);
+    asked.granted(&f.store).await?;
+    let first = Waiter::enter(&f, &asked).await?;
+    let second = Waiter::enter(&f, &asked).await?;
+    let grown = SemaphoreBuilder::new("one", 2).with_tenant(first.id().tenant()).build();
+    f.store.create_semaphore(&grown).await?;
+    newcomer_refused(&[&first, &second], &asked, &f.store).await?;
+    refused_behind(&[&first], &second.asked, &second.store, 1).await?;
+    check_eq!(first.granted().await?.mutex_key, "one_0000000001");
+    second.asked.busy(&second.store).await?;
     Ok(())
 }
 
