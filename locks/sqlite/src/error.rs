@@ -7,6 +7,8 @@ use rusqlite::ErrorCode;
 
 use crate::config::Place;
 
+const IOERR_SHMSIZE: i32 = rusqlite::ffi::SQLITE_IOERR_SHMSIZE;
+
 /// Why a step of the protocol gave no answer.
 #[derive(Debug)]
 pub(crate) enum Fault {
@@ -63,6 +65,10 @@ pub(crate) fn lock_error(error: &Arc<rusqlite::Error>, place: &Place) -> LockErr
             LockError::access_denied(format!("{place}: access was denied"), cause)
         }
         Code::DiskFull => LockError::unavailable(format!("{place}: the disk is full"), cause),
+        // SQLite found no room for the index of its log.
+        Code::SystemIoFailure if error.sqlite_extended_error_code() == Some(IOERR_SHMSIZE) => {
+            LockError::unavailable(format!("{place}: the disk is full"), cause)
+        }
         Code::SystemIoFailure => {
             LockError::unavailable(format!("{place}: the disk failed to read or write"), cause)
         }

@@ -125,8 +125,10 @@ impl Session {
         }
         self.begin(true, give_up)?;
         let outcome = self.migrate().and_then(|_| self.commit());
-        if outcome.is_err() {
-            self.rollback();
+        match &outcome {
+            // Gives the tables their room in the file: on a disk that is full later, the log can then be used again.
+            Ok(()) => drop(self.recycle_log()),
+            Err(_) => self.rollback(),
         }
         outcome
     }
@@ -162,6 +164,12 @@ impl Session {
         if let Err(error) = self.run("ROLLBACK", []) {
             tracing::warn!(place = %self.settings.place, %error, "a transaction could not be undone");
         }
+    }
+
+    /// Moves the log's pages into the file, so that the next transaction needs no new space in the log.
+    pub(crate) fn recycle_log(&self) -> bool {
+        let busy = self.one("PRAGMA wal_checkpoint(RESTART)", [], |row| row.get::<_, i64>(0));
+        matches!(busy, Ok(Some(0)))
     }
 
     /// The lease clock: microseconds since 1970 as it was reckoned once in this boot, unmoved by the wall clock since.
@@ -421,6 +429,11 @@ pub(crate) fn is_busy(error: &rusqlite::Error) -> bool {
         error.sqlite_error_code(),
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked | ErrorCode::FileLockingProtocolFailed)
     )
+}
+
+/// Whether there is no room for what was to be written.
+pub(crate) fn is_full(error: &rusqlite::Error) -> bool {
+    error.sqlite_error_code() == Some(ErrorCode::DiskFull)
 }
 
 /// The busy handler: SQLite's own pauses up to 100 ms, by which time other processes have been let in hundreds of times.

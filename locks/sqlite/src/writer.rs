@@ -10,7 +10,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::config::Place;
 use crate::error::{Fault, Step, lock_error};
-use crate::session::{Session, is_busy};
+use crate::session::{Session, is_busy, is_full};
 
 /// The most requests that wait for the thread; whoever asks more waits for room.
 pub(crate) const BACKLOG: usize = 1_024;
@@ -130,7 +130,12 @@ fn run_batch(session: &Session, mut batch: Vec<Box<dyn Job>>, counters: &Counter
     batch.retain(|job| job.wanted());
     let Some(give_up_at) = batch.iter().map(|job| job.give_up_at()).max() else { return };
     let requests = u64::try_from(batch.len()).unwrap_or(0);
-    match transact(session, &mut batch, give_up_at) {
+    let mut outcome = transact(session, &mut batch, give_up_at);
+    if outcome.as_ref().is_err_and(is_full) && session.recycle_log() {
+        // On a full disk the room in the log is what is left: holders shall still renew and release.
+        outcome = transact(session, &mut batch, give_up_at);
+    }
+    match outcome {
         Ok(()) => {
             counters.transactions.fetch_add(1, Ordering::Relaxed);
             counters.requests.fetch_add(requests, Ordering::Relaxed);
