@@ -185,3 +185,151 @@ pub(crate) fn held_above(item: &Item, sight: &Sight, from: u32) -> (usize, Vec<(
     let (dead, living): (Vec<_>, Vec<_>) = held.partition(|(number, _)| sight.left(**number).is_zero());
     (living.len(), dead.into_iter().map(|(number, slot)| (*number, slot.revision())).collect())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use db_locks_core::LockId;
+
+    use super::*;
+
+    const LIVE: Life = Life::Live { for_another: Duration::from_millis(300), proven: true };
+    const UNKNOWN: Life = Life::Live { for_another: Duration::from_millis(200), proven: false };
+    const SILENT: Life = Life::Dead { long: false };
+    const LONG_DEAD: Life = Life::Dead { long: true };
+
+    fn ask(size: u32) -> AcquireRequest {
+        AcquireRequest {
+            lock: LockId::semaphore("t", "one").unwrap(),
+            version: "mine".into(),
+            owner: "me".into(),
+            lease_ms: 1_000,
+            max_size: Some(size),
+            named_by_version: false,
+            data: None,
+            replace_data: true,
+            delete_on_release: false,
+            reentrant: false,
+            only_if_exists: false,
+            fair: true,
+            wait: true,
+        }
+    }
+
+    /// A semaphore whose slots are held for that many more milliseconds (0: by somebody dead; none: free), and whose
+    /// waiters are tickets of clients of that life.
+    fn scene(slots: &[Option<u64>], waiters: &[(&str, Life)]) -> (Item, Sight) {
+        let (mut item, mut sight) = (Item::default(), Sight::default());
+        item.size = Some(u32::try_from(slots.len()).unwrap());
+        for (number, left) in (0..).zip(slots) {
+            let Some(left) = left else { continue };
+            let (version, owner) = (format!("v{number}"), Some(format!("o{number}")));
+            let slot = Slot { held: true, version, owner, fence: 7, lease_ms: 1_000, ..Slot::default() };
+            item.slots.insert(number, slot);
+            sight.left.insert(number, Duration::from_millis(*left));
+        }
+        for (version, life) in waiters {
+            let client = format!("client of {version}");
+            sight.clients.insert(client.clone(), *life);
+            item.queue.push(Ticket { client, version: version.to_string() });
+        }
+        (item, sight)
+    }
+
+    fn step(request: &AcquireRequest, scene: &(Item, Sight)) -> Step {
+        decide(request, &scene.0, &scene.1, "client of mine", 0, 0)
+    }
+
+    fn grant_of(slot: u32) -> Plan {
+        Plan { slot, ..Plan::default() }
+    }
+
+    #[test]
+    fn the_lowest_free_slot_is_granted_and_dead_holders_count_as_free() {
+        assert_eq!(step(&ask(3), &scene(&[Some(9), None, None], &[])), Step::Grant(grant_of(1)));
+        let takeover = Plan { takeover: Some((7, 0)), ..grant_of(1) };
+        assert_eq!(step(&ask(3), &scene(&[Some(9), Some(0), None], &[])), Step::Grant(takeover));
+    }
+
+    #[test]
+    fn rank_among_the_living_must_be_below_the_free_slots() {
+        let two_free = [None, Some(900), None];
+        let ahead = [("a", LIVE), ("b", SILENT), ("mine", LIVE), ("c", LIVE)];
+        let plan = Plan { place: Some(2), passed: vec!["client of b".into()], ..grant_of(0) };
+        assert_eq!(step(&ask(3), &scene(&two_free, &ahead)), Step::Grant(plan));
+        let Step::Busy { busy, place } = step(&ask(3), &scene(&[None], &ahead)) else { panic!() };
+        assert_eq!((busy.position, busy.retry_after_ms, place), (1, Some(300), Some(2)));
+        assert_eq!(step(&ask(3), &scene(&two_free, &[("a", LIVE), ("b", LIVE)])), Step::Enqueue);
+        // Whoever does not care for fairness does not care for the queue.
+        let unfair = AcquireRequest { fair: false, ..ask(3) };
+        assert_eq!(step(&unfair, &scene(&[None], &[("a", LIVE)])), Step::Grant(grant_of(0)));
+    }
+
+    #[test]
+    fn the_long_dead_leave_the_queue_with_a_grant() {
+        let waiters = [("a", LONG_DEAD), ("mine", LIVE), ("b", LONG_DEAD), ("c", SILENT)];
+        let plan =
+            Plan { place: Some(1), dropped: vec![0, 2], passed: vec!["client of a".into()], ..grant_of(0) };
+        assert_eq!(step(&ask(1), &scene(&[None], &waiters)), Step::Grant(plan));
+    }
+
+    #[test]
+    fn who_does_not_wait_looks_again_only_where_that_can_help() {
+        let hurried = AcquireRequest { wait: false, ..ask(1) };
+        let look = step(&hurried, &scene(&[None], &[("a", UNKNOWN)]));
+        assert!(
+            matches!(look, Step::LookAgain { after, .. } if after == Duration::from_millis(200)),
+            "{look:?}"
+        );
+        for hopeless in [scene(&[None], &[("a", LIVE)]), scene(&[Some(500)], &[("a", UNKNOWN)])] {
+            assert!(matches!(step(&hurried, &hopeless), Step::Busy { .. }));
+        }
+    }
+
+    #[test]
+    fn own_slots_are_extended_and_others_never_handed_over() {
+        let mut held = scene(&[Some(9), Some(900)], &[]);
+        let reentrant = AcquireRequest { reentrant: true, owner: "o1".into(), ..ask(2) };
+        let extend = |slot: u32, version: &str| Step::Extend { slot, version: version.into() };
+        assert_eq!(step(&reentrant, &held), extend(1, "v1"));
+        assert_eq!(step(&AcquireRequest { owner: "o2".into(), ..reentrant.clone() }, &held), Step::Enqueue);
+        // The version comes before the owner, and what is over is nobody's.
+        assert_eq!(
+            step(&AcquireRequest { version: "v0".into(), ..reentrant.clone() }, &held),
+            extend(0, "v0")
+        );
+        held.1.left = HashMap::from([(0, Duration::from_millis(9)), (1, Duration::ZERO)]);
+        assert!(matches!(step(&reentrant, &held), Step::Grant(Plan { slot: 1, takeover: Some(_), .. })));
+    }
+
+    #[test]
+    fn a_ticket_is_taken_over_from_a_client_that_may_be_gone() {
+        for (life, adopted) in [(LIVE, false), (UNKNOWN, true), (SILENT, true)] {
+            let (mut item, mut sight) = scene(&[Some(500)], &[("mine", life)]);
+            item.queue[0].client = "another".into();
+            sight.clients.insert("another".into(), life);
+            let step = decide(&ask(1), &item, &sight, "client of mine", 0, 0);
+            assert_eq!(step == Step::Adopt { place: 0 }, adopted, "{step:?}");
+        }
+    }
+
+    #[test]
+    fn absent_locks_are_created_only_where_that_was_asked_for() {
+        let nothing = (Item::default(), Sight::default());
+        assert_eq!(step(&ask(2), &nothing), Step::Grant(grant_of(0)));
+        assert_eq!(step(&AcquireRequest { max_size: None, ..ask(2) }, &nothing), Step::NotFound);
+        assert_eq!(step(&AcquireRequest { only_if_exists: true, ..ask(2) }, &nothing), Step::NotFound);
+    }
+
+    #[test]
+    fn rivals_spread_over_free_slots_and_a_full_queue_is_told() {
+        let slots: Vec<u32> = (0..10).map(|lost| pick(&[3, 4, 5, 6], lost, 0b111)).collect();
+        assert_eq!(slots[..3], [3, 4, 6]);
+        assert!(slots.iter().all(|slot| (3..=6).contains(slot)));
+        let (mut item, sight) = scene(&[Some(500)], &[]);
+        let ticket = |number: usize| Ticket { client: "c".into(), version: number.to_string() };
+        item.queue = (0..MAX_QUEUE).map(ticket).collect();
+        assert_eq!(step(&ask(1), &(item, sight)), Step::Full);
+    }
+}
