@@ -1,0 +1,55 @@
+//! On PostgreSQL.
+
+use async_trait::async_trait;
+use tokio_postgres::{Client, NoTls};
+
+use super::{LEASE_MS, Naive, now_ms};
+use crate::Outcome;
+
+pub(crate) struct Postgres {
+    url: String,
+}
+
+impl Postgres {
+    pub(crate) fn new(url: &str) -> Self {
+        Self { url: url.to_string() }
+    }
+
+    async fn connect(&self) -> Outcome<Client> {
+        let (client, connection) = tokio_postgres::connect(&self.url, NoTls).await?;
+        tokio::spawn(async move {
+            // Ends with the client.
+            let _ = connection.await;
+        });
+        Ok(client)
+    }
+
+    async fn write(&self, from: &str, to: &str, expires_ms: i64) -> Outcome<bool> {
+        let client = self.connect().await?;
+        let row = client.query_one("SELECT version, expires_ms FROM db_locks_usual WHERE name = 'pairs'", &[]).await?;
+        let (version, expires): (String, i64) = (row.get(0), row.get(1));
+        if version != from && expires > now_ms() {
+            return Ok(false);
+        }
+        let sql = "UPDATE db_locks_usual SET version = $1, expires_ms = $2 WHERE name = 'pairs' AND version = $3";
+        Ok(client.execute(sql, &[&to, &expires_ms, &version]).await? == 1)
+    }
+}
+
+#[async_trait]
+impl Naive for Postgres {
+    async fn prepare(&self) -> Outcome {
+        let sql = "DROP TABLE IF EXISTS db_locks_usual;
+                   CREATE TABLE db_locks_usual (name text PRIMARY KEY, version text NOT NULL, expires_ms bigint NOT NULL);
+                   INSERT INTO db_locks_usual VALUES ('pairs', '', 0)";
+        Ok(self.connect().await?.batch_execute(sql).await?)
+    }
+
+    async fn acquire(&self, version: &str) -> Outcome<bool> {
+        self.write("", version, now_ms() + LEASE_MS).await
+    }
+
+    async fn release(&self, version: &str) -> Outcome<bool> {
+        self.write(version, "", 0).await
+    }
+}
