@@ -1,10 +1,12 @@
 //! Replies of the scripts -> what the protocol says. A reply is a list that begins with a code.
 
-use db_locks_core::{Busy, LockError, LockId, LockRecord, LockResult, Semaphore};
+use db_locks_core::{AcquireRequest, Busy, LockError, LockId, LockRecord, LockResult, Semaphore};
 use redis::Value;
 
 /// The row that follows.
 const ROW: i64 = 1;
+/// A new grant: what follows of the row is what the asker does not know.
+const GRANT: i64 = 2;
 /// Refused; see [`Busy`].
 const BUSY: i64 = 0;
 /// No such lock, or not at this version.
@@ -20,9 +22,37 @@ const NAMED: i64 = 2;
 #[derive(Debug, PartialEq)]
 pub(crate) enum Answer {
     Row(LockRecord),
+    Grant(Grant),
     Busy(Busy),
     Absent,
     Full,
+}
+
+/// A new grant, as far as the asker does not know it.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Grant {
+    now_us: i64,
+    slot: u32,
+    fence: u64,
+    data: Option<String>,
+}
+
+impl Grant {
+    /// The row, with what was asked for.
+    pub(crate) fn into_record(self, asked: &AcquireRequest) -> LockRecord {
+        LockRecord {
+            slot: self.slot,
+            version: asked.version.clone(),
+            fence: self.fence,
+            lease_ms: asked.lease_ms,
+            expires_at_us: self.now_us + asked.lease_ms * 1_000,
+            now_us: self.now_us,
+            data: self.data,
+            owner: Some(asked.owner.clone()),
+            delete_on_release: asked.delete_on_release,
+            named_by_version: asked.named_by_version,
+        }
+    }
 }
 
 /// Reads the values of a reply one after the other.
@@ -83,6 +113,10 @@ impl Reader {
         })
     }
 
+    fn grant(&mut self) -> LockResult<Grant> {
+        Ok(Grant { now_us: self.int()?, slot: self.unsigned()?, fence: self.unsigned()?, data: self.text()? })
+    }
+
     fn busy(&mut self) -> LockResult<Busy> {
         let (position, queue_number) = (self.unsigned()?, self.unsigned()?);
         let retry_after_ms = Some(self.int()?).filter(|ms| *ms >= 0);
@@ -120,6 +154,7 @@ pub(crate) fn answer(reply: Value) -> LockResult<Answer> {
     let mut reader = Reader::new(reply)?;
     match reader.int()? {
         ROW => Ok(Answer::Row(reader.record()?)),
+        GRANT => Ok(Answer::Grant(reader.grant()?)),
         BUSY => Ok(Answer::Busy(reader.busy()?)),
         ABSENT => Ok(Answer::Absent),
         FULL => Ok(Answer::Full),

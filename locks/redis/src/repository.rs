@@ -212,6 +212,9 @@ impl LockRepository for RedisRepository {
         }
         match answer {
             Answer::Row(row) => Ok(Acquired::Granted(row.into_lock(&request.lock, sent))),
+            Answer::Grant(grant) => {
+                Ok(Acquired::Granted(grant.into_record(request).into_lock(&request.lock, sent)))
+            }
             Answer::Busy(busy) => Ok(Acquired::Busy(busy)),
             Answer::Absent => Err(no_such(&request.lock)),
             Answer::Full => Err(LockError::in_use(format!("too many wait for the {}", request.lock))),

@@ -1,7 +1,8 @@
 -- Goes on where acquire_mutex.lua ends: the mutex is held, or somebody may be waiting for it.
+local holder = held and redis.call('HGET', row, 'o')
 local free, live, soonest, reply = held and 0 or 1, 0, nil, nil
-if held and holder == owner and asked('r') then
-  reply = lease(version, tonumber(fence), deletes or '0') -- R3
+if asked('r') and holder == owner then
+  reply = go_on() -- R3
 elseif asked('f') then
   if queued then
     live, soonest = ahead(ticket)
@@ -23,4 +24,4 @@ if asked('f') and asked('w') then
     return {-2}
   end
 end
-return busy(live, number, held and ends or soonest, held and holder)
+return busy(live, number, held and ends or soonest, holder)

@@ -41,7 +41,10 @@ local function lease(slot, renewed)
     data = ARGV[6]
     redis.call('HSET', row, 'd' .. slot, data)
   end
-  return {1, now, tonumber(slot), under, token, lease_ms, until_us, marks, owner, data or nil}
+  if renewed then
+    return {1, now, tonumber(slot), under, token, lease_ms, until_us, marks, owner, data or nil}
+  end
+  return {2, now, tonumber(slot), token, data or nil} -- the rest of the row is what was asked for
 end
 
 -- A new grant, with a new token, of the lowest-numbered free slot.
