@@ -1,5 +1,6 @@
-//! How close one client comes to what the server can do: pairs of acquire and release a second, beside redis-benchmark with
-//! one connection sending the very same two commands (caught with MONITOR) in the same run.
+//! How close a client comes to what the server can do, in one run: pairs of acquire and release a second beside
+//! redis-benchmark and beside the driver in blocking mode, which send the very same two commands (caught with MONITOR).
+//! And how long a handover takes: from the call of release in one client to the grant in another.
 //!
 //! `cargo run --release -p db-locks-redis --example redis_pairs -- redis://127.0.0.1:6379 [seconds]`
 
@@ -9,10 +10,14 @@ use std::time::{Duration, Instant};
 
 use db_locks_core::models::new_version;
 use db_locks_core::{
-    AcquireRequest, Acquired, LockError, LockId, LockRepository, LockResult, LocksConfig, ReleaseRequest,
+    AcquireRequest, Acquired, LockError, LockId, LockRepository, LockResult, LocksConfig, MutexLock,
+    ReleaseRequest,
 };
 use db_locks_redis::RedisRepository;
 use futures_util::StreamExt;
+
+/// As it is sent.
+const LEASE_MS: &str = "15000";
 
 type Outcome<T = ()> = Result<T, Box<dyn std::error::Error>>;
 
@@ -38,10 +43,17 @@ async fn pair(store: &RedisRepository, lock: &LockId) -> LockResult<()> {
     let Acquired::Granted(held) = store.acquire(&request(lock)).await? else {
         return Err(LockError::runtime("somebody else holds the benchmark's lock"));
     };
-    let mutex_key = held.mutex_key;
-    let release =
-        ReleaseRequest { lock: lock.clone(), mutex_key, version: held.version, delete: false, data: None };
-    store.release(&release).await.map(drop)
+    store.release(&release(lock, held)).await.map(drop)
+}
+
+fn release(lock: &LockId, held: MutexLock) -> ReleaseRequest {
+    ReleaseRequest {
+        lock: lock.clone(),
+        mutex_key: held.mutex_key,
+        version: held.version,
+        delete: false,
+        data: None,
+    }
 }
 
 /// Pairs a second of this many tasks, each with a lock of its own.
@@ -83,24 +95,94 @@ async fn commands_of_a_pair(url: &str, store: &RedisRepository, lock: &LockId) -
     Ok(seen)
 }
 
-/// Requests a second of redis-benchmark, one connection, no pipelining.
-fn benchmark(url: &redis::ConnectionInfo, command: &[String], seconds: u64) -> Outcome<f64> {
-    let (host, port) = url
-        .addr()
-        .to_string()
-        .rsplit_once(':')
-        .map_or_else(Default::default, |(host, port)| (host.to_string(), port.to_string()));
+/// The benchmark sends the acquire without releases in between: with a lease of nothing each one is a new grant.
+fn without_lease(command: &[String]) -> Vec<String> {
+    command.iter().map(|arg| if arg == LEASE_MS { "0".to_string() } else { arg.clone() }).collect()
+}
+
+/// Requests a second of redis-benchmark, without pipelining.
+fn benchmark(
+    url: &redis::ConnectionInfo,
+    command: &[String],
+    connections: u32,
+    seconds: u64,
+) -> Outcome<f64> {
+    let address = url.addr().to_string();
+    let (host, port) = address.rsplit_once(':').ok_or("an address without a port")?;
     let requests = (seconds * 20_000).to_string();
     let output = Command::new("redis-benchmark")
-        .args(["-h", &host, "-p", &port, "-c", "1", "-n", &requests, "--csv"])
-        .args(command)
+        .args(["-h", host, "-p", port, "-c", &connections.to_string(), "-n", &requests, "--csv"])
+        .args(without_lease(command))
         .output()?;
     let text = String::from_utf8_lossy(&output.stdout);
     let line = text.lines().last().unwrap_or_default();
-    // "the command","23456.78",…: the command itself may hold quotes and commas.
+    // "the command","23456.78",…: seven numbers, after a command that may hold anything.
     let numbers: Vec<f64> = line.split('"').filter_map(|part| part.parse().ok()).collect();
     let from_end = numbers.len().checked_sub(7).ok_or("redis-benchmark printed no rate")?;
     Ok(numbers[from_end])
+}
+
+/// Pairs a second of redis-benchmark: it sends the two commands one after the other.
+fn benchmark_pairs(
+    url: &redis::ConnectionInfo,
+    pair: &[Vec<String>],
+    connections: u32,
+    seconds: u64,
+) -> Outcome<f64> {
+    let mut time = 0.0;
+    for command in pair {
+        time += 1.0 / benchmark(url, command, connections, seconds)?;
+    }
+    Ok(1.0 / time)
+}
+
+/// Pairs a second of the driver in blocking mode, sending ready-made bytes.
+fn blocking_pairs(url: &str, pair: &[Vec<String>], seconds: u64) -> Outcome<f64> {
+    let mut connection = redis::Client::open(url)?.get_connection()?;
+    let packed: Vec<Vec<u8>> =
+        pair.iter().map(|command| redis::cmd(&command[0]).arg(&command[1..]).get_packed_command()).collect();
+    let (begun, mut done) = (Instant::now(), 0_u32);
+    while begun.elapsed() < Duration::from_secs(seconds) {
+        for bytes in &packed {
+            redis::ConnectionLike::req_packed_command(&mut connection, bytes)?;
+        }
+        done += 1;
+    }
+    Ok(f64::from(done) / begun.elapsed().as_secs_f64())
+}
+
+/// Median and longest handover of so many, in milliseconds.
+async fn handovers(
+    one: &RedisRepository,
+    other: &Arc<RedisRepository>,
+    lock: &LockId,
+    count: usize,
+) -> Outcome<(f64, f64)> {
+    let mut took = Vec::with_capacity(count);
+    for _ in 0..count {
+        let Acquired::Granted(held) = one.acquire(&request(lock)).await? else {
+            return Err("not free".into());
+        };
+        let (waiting, waiter) = (request(lock), Arc::clone(other));
+        let granted = tokio::spawn(async move {
+            loop {
+                if let Acquired::Granted(held) = waiter.acquire(&waiting).await? {
+                    return LockResult::Ok((Instant::now(), held));
+                }
+                let long = Duration::from_millis(100);
+                let _ = tokio::time::timeout(long, waiter.rung(&waiting.version)).await;
+                waiter.beat(std::slice::from_ref(&waiting.lock)).await?;
+            }
+        });
+        tokio::time::sleep(Duration::from_millis(5)).await;
+        let begun = Instant::now();
+        one.release(&release(lock, held)).await?;
+        let (at, held) = granted.await??;
+        took.push(at.duration_since(begun).as_secs_f64() * 1_000.0);
+        other.release(&release(lock, held)).await?;
+    }
+    took.sort_by(f64::total_cmp);
+    Ok((took[count / 2], took[count - 1]))
 }
 
 #[tokio::main]
@@ -113,24 +195,27 @@ async fn main() -> Outcome {
     let store = RedisRepository::connect(&config).await?;
     let info = redis::IntoConnectionInfo::into_connection_info(url.as_str())?;
     for lock in [LockId::mutex("bench", "pairs")?, LockId::semaphore("bench", "pairs")?] {
-        let commands = commands_of_a_pair(&url, &store, &lock).await?;
-        println!("{lock}: {} commands for a pair", commands.len());
+        let pair = commands_of_a_pair(&url, &store, &lock).await?;
+        println!("{lock}: {} commands for a pair", pair.len());
         for round in 1..=3 {
             let ours = pairs(&store, 1, &lock, Duration::from_secs(seconds)).await?;
-            let mut time = 0.0;
-            for command in &commands {
-                time += 1.0 / benchmark(&info, command, seconds)?;
-            }
+            let theirs = benchmark_pairs(&info, &pair, 1, seconds)?;
+            let blocking = blocking_pairs(&url, &pair, seconds)?;
             println!(
-                "  round {round}: {ours:.0} pairs/s, redis-benchmark {:.0}, ratio {:.2}",
-                1.0 / time,
-                ours * time
+                "  round {round}: {ours:.0} pairs/s; redis-benchmark {theirs:.0} (ratio {:.2}), blocking driver {blocking:.0} ({:.2})",
+                ours / theirs,
+                ours / blocking
             );
         }
+        let theirs = benchmark_pairs(&info, &pair, 50, seconds)?;
+        println!("  redis-benchmark, 50 connections: {theirs:.0} pairs/s");
         for tasks in [16, 64, 256] {
             let rate = pairs(&store, tasks, &lock, Duration::from_secs(seconds)).await?;
-            println!("  {tasks} tasks on keys of their own: {rate:.0} pairs/s");
+            println!("  {tasks} tasks on keys of their own: {rate:.0} pairs/s (ratio {:.2})", rate / theirs);
         }
     }
+    let other = RedisRepository::connect(&config).await?;
+    let (median, longest) = handovers(&store, &other, &LockId::mutex("bench", "handover")?, 300).await?;
+    println!("handover between two clients: median {median:.2} ms, longest {longest:.2} ms");
     Ok(())
 }
