@@ -9,9 +9,7 @@ mod naive;
 
 use std::time::{Duration, Instant};
 
-use db_locks::{
-    AcquireLockOptionsBuilder, LockManager, Locks, LocksConfig, Registry, RepositoryProvider,
-};
+use db_locks::{AcquireLockOptionsBuilder, LockManager, Locks, LocksConfig, Registry, RepositoryProvider};
 use naive::Naive;
 
 type Outcome<T = ()> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
@@ -25,7 +23,13 @@ async fn main() -> Outcome {
     let folder = tempfile::tempdir()?;
     println!("{:<10} {:>14} {:>14} {:>9}", "database", "db-locks /s", "usual /s", "times");
     let file = folder.path().join("locks.sqlite").display().to_string();
-    compare("sqlite", RepositoryProvider::Rdb, &format!("sqlite:{file}"), &naive::sqlite::Sqlite::new(file + ".usual")).await?;
+    compare(
+        "sqlite",
+        RepositoryProvider::Rdb,
+        &format!("sqlite:{file}"),
+        &naive::sqlite::Sqlite::new(file + ".usual"),
+    )
+    .await?;
     if let Some(url) = server("postgres", "DB_LOCKS_TEST_POSTGRES_URL") {
         compare("postgres", RepositoryProvider::Rdb, &url, &naive::postgres::Postgres::new(&url)).await?;
     }

@@ -1,5 +1,5 @@
 //! Exit codes, words, and what must never happen: a panic, a password in a message, bad input that reaches a database.
-#![allow(clippy::unwrap_used, missing_docs)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 mod common;
 

@@ -1,5 +1,5 @@
 //! `db-locks run`: environment, exit codes, signals, and the end of the program when its lock is lost.
-#![allow(clippy::unwrap_used, missing_docs)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 mod common;
 

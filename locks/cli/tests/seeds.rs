@@ -1,5 +1,5 @@
 //! The seeds' command lines on every database: acquire, heartbeat, release, get, delete, with the JSON shapes shown.
-#![allow(clippy::unwrap_used, missing_docs)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 mod common;
 

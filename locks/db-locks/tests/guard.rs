@@ -1,5 +1,5 @@
 //! Guards: renewal, loss with its reason, release.
-#![allow(clippy::unwrap_used, missing_docs)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 mod common;
 

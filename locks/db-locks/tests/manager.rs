@@ -1,5 +1,5 @@
 //! The manager above a real store: waiting, order, cancellation, reentrancy, metrics.
-#![allow(clippy::unwrap_used, missing_docs)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 mod common;
 

@@ -35,7 +35,8 @@ impl Dynamo {
     async fn write(&self, from: &str, to: &str, expires_ms: i64) -> Outcome<bool> {
         let client = self.connect();
         let key = AttributeValue::S("pairs".into());
-        let item = client.get_item().table_name(TABLE).key("pk", key.clone()).consistent_read(true).send().await?;
+        let item =
+            client.get_item().table_name(TABLE).key("pk", key.clone()).consistent_read(true).send().await?;
         let item = item.item.unwrap_or_default();
         let version = item.get("version").and_then(|v| v.as_s().ok()).cloned().unwrap_or_default();
         let expires: i64 = item.get("expires_ms").and_then(|v| v.as_n().ok()).map_or(Ok(0), |n| n.parse())?;
@@ -65,7 +66,8 @@ impl Naive for Dynamo {
         if tables.table_names().iter().any(|name| name == TABLE) {
             client.delete_table().table_name(TABLE).send().await?;
         }
-        let attribute = AttributeDefinition::builder().attribute_name("pk").attribute_type(ScalarAttributeType::S);
+        let attribute =
+            AttributeDefinition::builder().attribute_name("pk").attribute_type(ScalarAttributeType::S);
         let schema = KeySchemaElement::builder().attribute_name("pk").key_type(KeyType::Hash);
         client
             .create_table()

@@ -22,13 +22,15 @@ impl Mysql {
 
     async fn write(&self, from: &str, to: &str, expires_ms: i64) -> Outcome<bool> {
         let mut conn = self.connect().await?;
-        let row: Option<(String, i64)> =
-            conn.exec_first("SELECT version, expires_ms FROM db_locks_usual WHERE name = 'pairs'", ()).await?;
+        let row: Option<(String, i64)> = conn
+            .exec_first("SELECT version, expires_ms FROM db_locks_usual WHERE name = 'pairs'", ())
+            .await?;
         let (version, expires) = row.ok_or("the row is gone")?;
         if version != from && expires > now_ms() {
             return Ok(false);
         }
-        let sql = "UPDATE db_locks_usual SET version = ?, expires_ms = ? WHERE name = 'pairs' AND version = ?";
+        let sql =
+            "UPDATE db_locks_usual SET version = ?, expires_ms = ? WHERE name = 'pairs' AND version = ?";
         conn.exec_drop(sql, (to, expires_ms, version)).await?;
         let changed = conn.affected_rows() == 1;
         conn.disconnect().await?;

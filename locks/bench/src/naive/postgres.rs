@@ -26,12 +26,15 @@ impl Postgres {
 
     async fn write(&self, from: &str, to: &str, expires_ms: i64) -> Outcome<bool> {
         let client = self.connect().await?;
-        let row = client.query_one("SELECT version, expires_ms FROM db_locks_usual WHERE name = 'pairs'", &[]).await?;
+        let row = client
+            .query_one("SELECT version, expires_ms FROM db_locks_usual WHERE name = 'pairs'", &[])
+            .await?;
         let (version, expires): (String, i64) = (row.get(0), row.get(1));
         if version != from && expires > now_ms() {
             return Ok(false);
         }
-        let sql = "UPDATE db_locks_usual SET version = $1, expires_ms = $2 WHERE name = 'pairs' AND version = $3";
+        let sql =
+            "UPDATE db_locks_usual SET version = $1, expires_ms = $2 WHERE name = 'pairs' AND version = $3";
         Ok(client.execute(sql, &[&to, &expires_ms, &version]).await? == 1)
     }
 }

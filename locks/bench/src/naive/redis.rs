@@ -17,7 +17,8 @@ impl Redis {
     }
 
     async fn write(&self, from: &str, to: &str, expires_ms: i64) -> Outcome<bool> {
-        let mut connection = redis::Client::open(self.url.as_str())?.get_multiplexed_async_connection().await?;
+        let mut connection =
+            redis::Client::open(self.url.as_str())?.get_multiplexed_async_connection().await?;
         let () = redis::cmd("WATCH").arg(KEY).query_async(&mut connection).await?;
         let value: Option<String> = redis::cmd("GET").arg(KEY).query_async(&mut connection).await?;
         let value = value.unwrap_or_default();
@@ -35,7 +36,8 @@ impl Redis {
 #[async_trait]
 impl Naive for Redis {
     async fn prepare(&self) -> Outcome {
-        let mut connection = redis::Client::open(self.url.as_str())?.get_multiplexed_async_connection().await?;
+        let mut connection =
+            redis::Client::open(self.url.as_str())?.get_multiplexed_async_connection().await?;
         Ok(redis::cmd("DEL").arg(KEY).query_async(&mut connection).await?)
     }
 

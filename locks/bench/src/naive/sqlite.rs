@@ -19,10 +19,11 @@ impl Sqlite {
     fn write(&self, from: &str, to: &str, expires_ms: i64) -> Outcome<bool> {
         let connection = Connection::open(&self.file)?;
         connection.pragma_update(None, "synchronous", "NORMAL")?;
-        let (version, expires): (String, i64) =
-            connection.query_row("SELECT version, expires_ms FROM usual WHERE name = 'pairs'", [], |row| {
-                Ok((row.get(0)?, row.get(1)?))
-            })?;
+        let (version, expires): (String, i64) = connection.query_row(
+            "SELECT version, expires_ms FROM usual WHERE name = 'pairs'",
+            [],
+            |row| Ok((row.get(0)?, row.get(1)?)),
+        )?;
         if version != from && expires > now_ms() {
             return Ok(false);
         }
