@@ -3,49 +3,91 @@
 use std::time::Instant;
 
 use db_locks_core::protocol::{MAX_POSITION, MAX_WAITERS};
-use db_locks_core::{Acquired, Busy, LockError, LockId, LockRecord, LockResult, MutexLock, Semaphore};
+use db_locks_core::{
+    AcquireRequest, Acquired, Busy, LockError, LockId, LockRecord, LockResult, MutexLock, Semaphore,
+};
 use mysql_async::prelude::FromValue;
 use mysql_async::{Row, Value, from_value_opt};
 
-/// Reads the answer to an acquire of `lock`, sent at `sent`.
+/// A slot as [`record`] reads it.
+pub(crate) const SLOT_COLUMNS: &str = "m.slot, m.version, m.fence, m.data, m.delete_on_release, m.named_by_version, \
+    CAST(UNIX_TIMESTAMP(SYSDATE(6)) * 1000000 AS SIGNED) AS now_us, m.expires_at_us, m.lease_duration_ms, m.owner";
+
+/// Reads the answer to an acquire that was sent at `sent`.
 ///
 /// # Errors
 /// `NotFound` when there is no such lock, and it is not to be created; `CurrentlyUnavailable` when its queue is full.
-pub(crate) fn taken(mut rows: Vec<Row>, lock: &LockId, sent: Instant) -> LockResult<Acquired> {
-    // Granted for so short a time that somebody else had it before the answer was read.
-    let Some(mut row) = rows.pop() else { return Ok(Acquired::Busy(Busy::default())) };
-    match column::<u8>(&mut row, 0)? {
-        1 => Ok(Acquired::Granted(record(&mut row, 1)?.into_lock(lock, sent))),
-        2 => Err(LockError::not_found(format!("{lock} does not exist"))),
-        3 => Err(LockError::in_use(format!("{lock}: {MAX_WAITERS} wait for it already"))),
-        _ => Ok(Acquired::Busy(busy(&mut row)?)),
+pub(crate) fn taken(mut rows: Vec<Row>, ask: &AcquireRequest, sent: Instant) -> LockResult<Acquired> {
+    let lock = &ask.lock;
+    let mut row = rows.pop().ok_or_else(|| malformed("no row", 0))?;
+    let record = match (row.len(), column::<u64>(&mut row, 0)?) {
+        (1, fence) => granted_anew(ask, fence),
+        (_, 1) => granted(ask, &mut row)?,
+        (_, 2) => return Err(LockError::not_found(format!("{lock} does not exist"))),
+        (_, 3) => return Err(LockError::in_use(format!("{lock}: {MAX_WAITERS} wait for it already"))),
+        _ => return Ok(Acquired::Busy(busy(&mut row)?)),
+    };
+    Ok(Acquired::Granted(record.into_lock(lock, sent)))
+}
+
+/// The usual grant of a mutex, of which only the token need be said: it is the time when the lease began.
+fn granted_anew(ask: &AcquireRequest, fence: u64) -> LockRecord {
+    let now_us = i64::try_from(fence).unwrap_or(i64::MAX);
+    LockRecord {
+        slot: 0,
+        version: ask.version.clone(),
+        fence,
+        lease_ms: ask.lease_ms,
+        expires_at_us: now_us.saturating_add(ask.lease_ms * 1_000),
+        now_us,
+        data: ask.data.clone(),
+        owner: Some(ask.owner.clone()),
+        delete_on_release: ask.delete_on_release,
+        named_by_version: false,
     }
 }
 
-fn busy(row: &mut Row) -> LockResult<Busy> {
-    let now_us: i64 = column(row, 6)?;
-    let change_at_us: Option<i64> = column(row, 13)?;
-    Ok(Busy {
-        position: column::<u64>(row, 11)?.min(MAX_POSITION),
-        queue_number: column(row, 12)?,
-        retry_after_ms: change_at_us.map(|at_us| ((at_us - now_us).max(1) + 999) / 1_000),
-        holder: Some(text(row, 8)?).filter(|owner| !owner.is_empty()),
+/// Any other grant. The lease begins now, and the owner is the one who asks, in a reentrant one too.
+fn granted(ask: &AcquireRequest, row: &mut Row) -> LockResult<LockRecord> {
+    let now_us: i64 = column(row, 7)?;
+    Ok(LockRecord {
+        slot: column(row, 1)?,
+        version: text(row, 2)?,
+        fence: column(row, 3)?,
+        lease_ms: ask.lease_ms,
+        expires_at_us: now_us + ask.lease_ms * 1_000,
+        now_us,
+        data: column(row, 4)?,
+        owner: Some(ask.owner.clone()),
+        delete_on_release: flag(row, 5)?,
+        named_by_version: flag(row, 6)?,
     })
 }
 
-/// Reads a slot that begins at column `from`: slot, version, fence, lease, end, now, data, owner, two flags.
+fn busy(row: &mut Row) -> LockResult<Busy> {
+    let change_at_us: Option<i64> = column(row, 3)?;
+    let now_us: i64 = column(row, 4)?;
+    Ok(Busy {
+        position: column::<u64>(row, 1)?.min(MAX_POSITION),
+        queue_number: column(row, 2)?,
+        retry_after_ms: change_at_us.map(|at_us| ((at_us - now_us).max(1) + 999) / 1_000),
+        holder: Some(text(row, 5)?).filter(|owner| !owner.is_empty()),
+    })
+}
+
+/// Reads a slot that begins at column `from`, in the order of [`SLOT_COLUMNS`].
 fn record(row: &mut Row, from: usize) -> LockResult<LockRecord> {
     Ok(LockRecord {
         slot: column(row, from)?,
         version: text(row, from + 1)?,
-        fence: column::<i64>(row, from + 2)?.try_into().unwrap_or(0),
-        lease_ms: column(row, from + 3)?,
-        expires_at_us: column(row, from + 4)?,
-        now_us: column(row, from + 5)?,
-        data: column(row, from + 6)?,
-        owner: Some(text(row, from + 7)?).filter(|owner| !owner.is_empty()),
-        delete_on_release: column::<u8>(row, from + 8)? != 0,
-        named_by_version: column::<u8>(row, from + 9)? != 0,
+        fence: column(row, from + 2)?,
+        data: column(row, from + 3)?,
+        delete_on_release: flag(row, from + 4)?,
+        named_by_version: flag(row, from + 5)?,
+        now_us: column(row, from + 6)?,
+        expires_at_us: column(row, from + 7)?,
+        lease_ms: column(row, from + 8)?,
+        owner: Some(text(row, from + 9)?).filter(|owner| !owner.is_empty()),
     })
 }
 
@@ -69,7 +111,7 @@ pub(crate) fn semaphore(mut rows: Vec<Row>, lock: &LockId) -> LockResult<Option<
         version: text(&mut row, 0)?,
         max_size: column(&mut row, 1)?,
         lease_duration_ms: column(&mut row, 2)?,
-        fair_semaphore: Some(column::<u8>(&mut row, 3)? != 0),
+        fair_semaphore: Some(flag(&mut row, 3)?),
         busy_count: Some(column(&mut row, 4)?),
     }))
 }
@@ -92,6 +134,10 @@ pub(crate) fn slots(rows: Vec<Row>, lock: &LockId, sent: Instant) -> LockResult<
         stored.unwrap_or_else(|| LockRecord::free(slot, lease_ms, now_us)).into_lock(lock, sent)
     });
     Ok(Some(slots.collect()))
+}
+
+fn flag(row: &mut Row, index: usize) -> LockResult<bool> {
+    Ok(column::<u8>(row, index)? != 0)
 }
 
 /// Takes one column out of a row.

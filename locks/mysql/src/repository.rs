@@ -141,18 +141,11 @@ impl MysqlRepository {
         ];
         if lock.is_semaphore() {
             params.push(request.max_size.into());
-            params.push(request.named_by_version.into());
         }
         params.extend([
             request.data.as_deref().into(),
-            request.replace_data.into(),
-            request.delete_on_release.into(),
-            request.reentrant.into(),
-            request.only_if_exists.into(),
-            request.fair.into(),
-            request.wait.into(),
+            flags(request).into(),
             self.client_id.as_str().into(),
-            Value::Int(1),
         ]);
         params
     }
@@ -175,6 +168,20 @@ impl MysqlRepository {
             .map(|request| renewed(request, results.next().unwrap_or_default(), sent))
             .collect())
     }
+}
+
+/// The yes and no of a request, as the procedures know it.
+fn flags(request: &AcquireRequest) -> i32 {
+    let bits = [
+        (request.replace_data, 1),
+        (request.delete_on_release, 2),
+        (request.reentrant, 4),
+        (request.only_if_exists, 8),
+        (request.fair, 16),
+        (request.wait, 32),
+        (request.named_by_version, 128),
+    ];
+    bits.into_iter().filter(|(set, _)| *set).map(|(_, bit)| bit).sum()
 }
 
 /// The slot that a handle names: its key; NULL when it is named by its version, and has to be looked for.
@@ -256,7 +263,7 @@ impl LockRepository for MysqlRepository {
         let lock = &request.lock;
         let sql = if lock.is_semaphore() { &self.sql.take_slot } else { &self.sql.take };
         let answer = self.execute(Task::on("acquiring", lock), sql, self.take_params(request)).await?;
-        codec::taken(answer.rows, lock, answer.sent)
+        codec::taken(answer.rows, request, answer.sent)
     }
 
     async fn renew(&self, request: &RenewRequest) -> LockResult<MutexLock> {
@@ -284,6 +291,9 @@ impl LockRepository for MysqlRepository {
             request.data.as_deref().into(),
         ];
         let answer = self.execute(Task::on("releasing", lock), &self.sql.release, params).await?;
+        if answer.rows.is_empty() && answer.affected == 1 {
+            return Ok(true);
+        }
         match codec::status(answer.rows)? {
             1 => Ok(true),
             0 => Ok(false),

@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use mysql_async::Value;
 
+use crate::codec::SLOT_COLUMNS;
 use crate::config::Tables;
 
 /// The server's clock in microseconds since 1970. `SYSDATE` is the time now; `NOW` would be the statement's beginning,
@@ -39,15 +40,12 @@ impl Statements {
         let call = |procedure: &str, params: usize| {
             format!("CALL `{mutexes}_{procedure}`({})", vec!["?"; params].join(", "))
         };
-        let slot = "m.slot, m.version, m.fence, m.lease_duration_ms, m.expires_at_us";
-        let slot =
-            format!("{slot}, {NOW_US} AS now_us, m.data, m.owner, m.delete_on_release, m.named_by_version");
         let semaphore = "s.version, s.max_size, s.lease_duration_ms, s.fair_semaphore";
         let slots_of = "m.tenant_id = s.tenant_id AND m.semaphore_key = s.semaphore_key";
         let this_semaphore = "s.tenant_id = ? AND s.semaphore_key = ? AND s.deleted_at_us = 0";
         Self {
-            take: call("take_v1", 14),
-            take_slot: call("take_slot_v1", 16),
+            take: call("take_v1", 8),
+            take_slot: call("take_slot_v1", 9),
             renew: call("renew_v1", 7),
             release: call("release_v1", 6),
             abandon: call("abandon_v1", 4),
@@ -57,7 +55,7 @@ impl Statements {
             ),
             create_mutex: create_mutex(mutexes),
             get_mutex: format!(
-                "SELECT {slot} FROM `{mutexes}` m \
+                "SELECT {SLOT_COLUMNS} FROM `{mutexes}` m \
                  WHERE m.tenant_id = ? AND m.semaphore_key = '' AND m.mutex_key = ? AND m.deleted_at_us = 0"
             ),
             delete_mutex: call("delete_v1", 3),
@@ -67,7 +65,7 @@ impl Statements {
                  FROM `{semaphores}` s WHERE {this_semaphore}"
             ),
             get_slots: format!(
-                "SELECT s.max_size, s.lease_duration_ms, {NOW_US}, {slot} FROM `{semaphores}` s \
+                "SELECT s.max_size, s.lease_duration_ms, {NOW_US}, {SLOT_COLUMNS} FROM `{semaphores}` s \
                  LEFT JOIN `{mutexes}` m ON {slots_of} WHERE {this_semaphore} ORDER BY m.mutex_key"
             ),
             delete_semaphore: call("del_sem_v1", 3),

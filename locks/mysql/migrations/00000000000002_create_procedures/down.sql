@@ -2,9 +2,11 @@
 DROP PROCEDURE IF EXISTS `mutexes_place_v1`;
 DROP PROCEDURE IF EXISTS `mutexes_enter_v1`;
 DROP PROCEDURE IF EXISTS `mutexes_take_v1`;
+DROP PROCEDURE IF EXISTS `mutexes_take_slow_v1`;
 DROP PROCEDURE IF EXISTS `mutexes_take_slot_v1`;
 DROP PROCEDURE IF EXISTS `mutexes_renew_v1`;
 DROP PROCEDURE IF EXISTS `mutexes_release_v1`;
+DROP PROCEDURE IF EXISTS `mutexes_release_slow_v1`;
 DROP PROCEDURE IF EXISTS `mutexes_purge_v1`;
 DROP PROCEDURE IF EXISTS `mutexes_abandon_v1`;
 DROP PROCEDURE IF EXISTS `mutexes_delete_v1`;

@@ -85,76 +85,79 @@ proc: BEGIN
   END IF;
 END;#
 
--- Takes a mutex or a place in its queue (R1 to R8). Answers one row: status (0 busy, 1 granted, 2 absent, 3 queue full),
--- slot, version, fence, lease_duration_ms, expires_at_us, now_us, data, owner (when busy: the holder), delete_on_release,
--- named_by_version, waiters ahead, number in the queue, when the answer can change at the earliest; or none, when the
--- lease was over before the answer was read.
--- `p_commit`: 1, a transaction of its own; 0, part of one that the caller has begun.
+-- Takes a mutex or a place in its queue (R1 to R8). `p_flags`: 1 data replaces data, 2 delete at release, 4 reentrant,
+-- 8 only if it exists, 16 fair, 32 wait, 64 the caller has begun a transaction and commits it.
+-- Answers one row. With one column: the token of a new grant that began at that very microsecond and left nothing of
+-- earlier holders. Else the first column is the status; 1, granted: slot, version, fence, data, delete_on_release,
+-- named_by_version, now; 0, busy: waiters ahead, number in the queue, when the answer can change at the earliest, now,
+-- holder; 2: there is no such lock; 3: the queue is full.
+--
+-- This is the usual case in one statement: a row that is free, with nobody in the queue. The clock is read while the row
+-- is locked, since its key alone decides which row that is. Variables and columns of an answer cost as much as a
+-- statement, so there are none here but those that are needed.
 DROP PROCEDURE IF EXISTS `mutexes_take_v1`;#
 CREATE PROCEDURE `mutexes_take_v1`(
   IN p_tenant VARBINARY(128), IN p_key VARBINARY(255), IN p_version VARBINARY(128), IN p_owner VARBINARY(512),
-  IN p_lease_ms BIGINT, IN p_data MEDIUMTEXT CHARACTER SET utf8mb4, IN p_replace_data TINYINT,
-  IN p_delete_on_release TINYINT, IN p_reentrant TINYINT, IN p_only_if_exists TINYINT, IN p_fair TINYINT,
-  IN p_wait TINYINT, IN p_client VARBINARY(64), IN p_commit TINYINT)
+  IN p_lease_ms BIGINT, IN p_data MEDIUMTEXT CHARACTER SET utf8mb4, IN p_flags INT, IN p_client VARBINARY(64))
   MODIFIES SQL DATA
   SQL SECURITY INVOKER
-proc: BEGIN
+BEGIN
+  UPDATE `mutexes`
+    SET fence = LAST_INSERT_ID(GREATEST(fence + 1, CAST(UNIX_TIMESTAMP(SYSDATE(6)) * 1000000 AS SIGNED))),
+      updated_at_us = fence, expires_at_us = fence + p_lease_ms * 1000, version = p_version, owner = p_owner,
+      lease_duration_ms = p_lease_ms, data = p_data, delete_on_release = ((p_flags & 2) > 0)
+    WHERE tenant_id = p_tenant AND semaphore_key = '' AND mutex_key = p_key
+      AND deleted_at_us = 0 AND delete_on_release = 0 AND (data IS NULL OR (p_data IS NOT NULL AND (p_flags & 1)))
+      AND GREATEST(fence + 1, expires_at_us, IF(p_flags & 16, queued_until_us, 0))
+        <= CAST(UNIX_TIMESTAMP(SYSDATE(6)) * 1000000 AS SIGNED);
+  IF ROW_COUNT() = 1 THEN
+    SELECT LAST_INSERT_ID() AS fence;
+  ELSE
+    CALL `mutexes_take_slow_v1`(p_tenant, p_key, p_version, p_owner, p_lease_ms, p_data, p_flags, p_client);
+  END IF;
+END;#
+
+-- The same for every case.
+DROP PROCEDURE IF EXISTS `mutexes_take_slow_v1`;#
+CREATE PROCEDURE `mutexes_take_slow_v1`(
+  IN p_tenant VARBINARY(128), IN p_key VARBINARY(255), IN p_version VARBINARY(128), IN p_owner VARBINARY(512),
+  IN p_lease_ms BIGINT, IN p_data MEDIUMTEXT CHARACTER SET utf8mb4, IN p_flags INT, IN p_client VARBINARY(64))
+  MODIFIES SQL DATA
+  SQL SECURITY INVOKER
+BEGIN
   DECLARE v_status, v_delete_on_release, v_created, v_ahead INT DEFAULT 0;
   DECLARE v_version VARBINARY(128);
   DECLARE v_owner VARBINARY(512);
   DECLARE v_data MEDIUMTEXT CHARACTER SET utf8mb4;
-  DECLARE v_fence, v_lease_ms, v_expires, v_queued, v_deleted, v_until, v_change BIGINT;
+  DECLARE v_fence, v_expires, v_queued, v_deleted, v_until, v_change BIGINT;
   DECLARE v_now BIGINT DEFAULT 0;
   DECLARE v_seq BIGINT UNSIGNED;
   DECLARE EXIT HANDLER FOR SQLEXCEPTION BEGIN ROLLBACK; RESIGNAL; END;
 
-  -- The usual case in one statement: a row that is free, with nobody in the queue. The clock is read while the row is
-  -- locked, since its key alone decides which row that is.
-  UPDATE `mutexes`
-    SET fence = GREATEST(fence + 1, CAST(UNIX_TIMESTAMP(SYSDATE(6)) * 1000000 AS SIGNED)),
-      updated_at_us = CAST(UNIX_TIMESTAMP(SYSDATE(6)) * 1000000 AS SIGNED),
-      expires_at_us = updated_at_us + p_lease_ms * 1000,
-      version = p_version,
-      lease_duration_ms = p_lease_ms,
-      data = IF(p_data IS NOT NULL AND (p_replace_data OR data IS NULL), p_data, data),
-      delete_on_release = p_delete_on_release OR (owner = '' AND delete_on_release),
-      owner = p_owner
-    WHERE tenant_id = p_tenant AND semaphore_key = '' AND mutex_key = p_key AND deleted_at_us = 0
-      AND expires_at_us <= CAST(UNIX_TIMESTAMP(SYSDATE(6)) * 1000000 AS SIGNED)
-      AND (NOT p_fair OR queued_until_us <= CAST(UNIX_TIMESTAMP(SYSDATE(6)) * 1000000 AS SIGNED));
-  IF ROW_COUNT() = 1 THEN
-    SELECT 1 AS status, m.slot, m.version, m.fence, m.lease_duration_ms, m.expires_at_us,
-        CAST(UNIX_TIMESTAMP(SYSDATE(6)) * 1000000 AS SIGNED) AS now_us, m.data, m.owner, m.delete_on_release,
-        m.named_by_version, 0 AS waiters_ahead, 0 AS queue_number, NULL AS change_at_us
-      FROM `mutexes` m
-      WHERE m.tenant_id = p_tenant AND m.semaphore_key = '' AND m.mutex_key = p_key AND m.version = p_version;
-    LEAVE proc;
-  END IF;
-
-  IF p_commit THEN START TRANSACTION; END IF;
+  IF NOT (p_flags & 64) THEN START TRANSACTION; END IF;
   -- The second round is only for a row that this very call has made. An update in place takes the lock that is needed; to
   -- ignore a duplicate would take a shared one first, and two who do that and then want to write are deadlocked.
   lock_row: LOOP
-    SELECT m.version, m.fence, m.lease_duration_ms, m.expires_at_us, m.data, m.owner, m.delete_on_release,
-        m.queued_until_us, m.deleted_at_us
-      INTO v_version, v_fence, v_lease_ms, v_expires, v_data, v_owner, v_delete_on_release, v_queued, v_deleted
+    SELECT m.version, m.fence, m.expires_at_us, m.data, m.owner, m.delete_on_release, m.queued_until_us, m.deleted_at_us
+      INTO v_version, v_fence, v_expires, v_data, v_owner, v_delete_on_release, v_queued, v_deleted
       FROM `mutexes` m WHERE m.tenant_id = p_tenant AND m.semaphore_key = '' AND m.mutex_key = p_key FOR UPDATE;
-    IF v_version IS NOT NULL OR p_only_if_exists THEN LEAVE lock_row; END IF;
+    IF v_version IS NOT NULL OR (p_flags & 8) THEN LEAVE lock_row; END IF;
     INSERT INTO `mutexes` (tenant_id, mutex_key, lease_duration_ms) VALUES (p_tenant, p_key, p_lease_ms)
       ON DUPLICATE KEY UPDATE slot = slot;
     SET v_created = 1;
   END LOOP;
   SET v_now = CAST(UNIX_TIMESTAMP(SYSDATE(6)) * 1000000 AS SIGNED);
 
-  IF p_only_if_exists AND (v_version IS NULL OR v_deleted > 0) THEN
-    SET v_status = 2, v_version = '', v_owner = '';
-  ELSEIF v_expires > v_now AND (v_version = p_version OR (p_reentrant AND v_owner = p_owner)) THEN
+  IF (p_flags & 8) AND (v_version IS NULL OR v_deleted > 0) THEN
+    SET v_status = 2;
+  ELSEIF v_expires > v_now AND (v_version = p_version OR (p_flags & 4 AND v_owner = p_owner)) THEN
     -- R2, R3: it is the caller's already.
-    SET v_status = 1, v_lease_ms = p_lease_ms, v_expires = v_now + p_lease_ms * 1000;
-    UPDATE `mutexes` SET lease_duration_ms = v_lease_ms, expires_at_us = v_expires, updated_at_us = v_now
+    SET v_status = 1;
+    UPDATE `mutexes`
+      SET lease_duration_ms = p_lease_ms, expires_at_us = v_now + p_lease_ms * 1000, updated_at_us = v_now
       WHERE tenant_id = p_tenant AND semaphore_key = '' AND mutex_key = p_key;
   ELSE
-    IF p_fair AND v_queued > v_now THEN
+    IF (p_flags & 16) AND v_queued > v_now THEN
       CALL `mutexes_place_v1`(p_tenant, '', p_key, p_version, 1, v_now, v_seq, v_ahead, v_change);
     END IF;
     IF v_expires <= v_now AND v_ahead = 0 THEN
@@ -165,20 +168,20 @@ proc: BEGIN
           SET v_queued = 0;
         END IF;
       END IF;
-      SET v_status = 1, v_fence = GREATEST(v_fence + 1, v_now), v_expires = v_now + p_lease_ms * 1000,
-        v_version = p_version, v_lease_ms = p_lease_ms,
-        v_data = IF(p_data IS NOT NULL AND (p_replace_data OR v_data IS NULL), p_data, v_data),
-        v_delete_on_release = p_delete_on_release OR (v_owner = '' AND v_delete_on_release);
-      SET v_owner = p_owner;
+      -- A mutex may have been created to go away at its first release.
+      SET v_status = 1, v_fence = GREATEST(v_fence + 1, v_now), v_version = p_version,
+        v_data = IF(p_data IS NOT NULL AND (p_flags & 1 OR v_data IS NULL), p_data, v_data),
+        v_delete_on_release = ((p_flags & 2) > 0 OR (v_owner = '' AND v_delete_on_release));
       UPDATE `mutexes`
-        SET version = v_version, fence = v_fence, lease_duration_ms = v_lease_ms, expires_at_us = v_expires, data = v_data,
-          owner = v_owner, delete_on_release = v_delete_on_release, queued_until_us = v_queued,
+        SET version = p_version, fence = v_fence, lease_duration_ms = p_lease_ms,
+          expires_at_us = v_now + p_lease_ms * 1000, data = v_data, owner = p_owner,
+          delete_on_release = v_delete_on_release, queued_until_us = v_queued,
           created_at_us = IF(v_created OR deleted_at_us > 0, v_now, created_at_us), deleted_at_us = 0,
           updated_at_us = v_now
         WHERE tenant_id = p_tenant AND semaphore_key = '' AND mutex_key = p_key;
     ELSE
       IF v_expires > v_now THEN SET v_change = v_expires; ELSE SET v_owner = ''; END IF;
-      IF p_fair AND p_wait THEN
+      IF (p_flags & 16) AND (p_flags & 32) THEN
         CALL `mutexes_enter_v1`(p_tenant, '', p_key, p_version, p_client, v_now, v_seq, v_until);
         IF v_until IS NULL THEN
           SET v_status = 3;
@@ -189,21 +192,23 @@ proc: BEGIN
       END IF;
     END IF;
   END IF;
-  IF p_commit THEN COMMIT; END IF;
-  SELECT v_status AS status, 0 AS slot, v_version AS version, v_fence AS fence, v_lease_ms AS lease_duration_ms,
-    v_expires AS expires_at_us, v_now AS now_us, v_data AS data, v_owner AS owner,
-    v_delete_on_release AS delete_on_release, 0 AS named_by_version, v_ahead AS waiters_ahead,
-    COALESCE(v_seq, 0) AS queue_number, v_change AS change_at_us;
+  IF NOT (p_flags & 64) THEN COMMIT; END IF;
+  IF v_status = 1 THEN
+    SELECT v_status AS status, 0 AS slot, v_version AS version, v_fence AS fence, v_data AS data,
+      v_delete_on_release AS delete_on_release, 0 AS named_by_version, v_now AS now_us;
+  ELSE
+    SELECT v_status AS status, v_ahead AS waiters_ahead, COALESCE(v_seq, 0) AS queue_number, v_change AS change_at_us,
+      v_now AS now_us, v_owner AS holder;
+  END IF;
 END;#
 
 -- Takes a slot of a semaphore or a place in its queue (R1 to R8). Answers as the procedure for mutexes does.
--- `p_max_size` NULL: an absent semaphore is not created.
+-- `p_max_size` NULL: an absent semaphore is not created. `p_flags` has 128 more: named by version.
 DROP PROCEDURE IF EXISTS `mutexes_take_slot_v1`;#
 CREATE PROCEDURE `mutexes_take_slot_v1`(
   IN p_tenant VARBINARY(128), IN p_key VARBINARY(255), IN p_version VARBINARY(128), IN p_owner VARBINARY(512),
-  IN p_lease_ms BIGINT, IN p_max_size INT, IN p_named_by_version TINYINT, IN p_data MEDIUMTEXT CHARACTER SET utf8mb4,
-  IN p_replace_data TINYINT, IN p_delete_on_release TINYINT, IN p_reentrant TINYINT, IN p_only_if_exists TINYINT,
-  IN p_fair TINYINT, IN p_wait TINYINT, IN p_client VARBINARY(64), IN p_commit TINYINT)
+  IN p_lease_ms BIGINT, IN p_max_size INT, IN p_data MEDIUMTEXT CHARACTER SET utf8mb4, IN p_flags INT,
+  IN p_client VARBINARY(64))
   MODIFIES SQL DATA
   SQL SECURITY INVOKER
 BEGIN
@@ -213,31 +218,31 @@ BEGIN
   DECLARE v_owner VARBINARY(512) DEFAULT '';
   DECLARE v_data MEDIUMTEXT CHARACTER SET utf8mb4;
   DECLARE v_slot_key VARBINARY(272);
-  DECLARE v_fence, v_slot_fence, v_lease_ms, v_expires, v_queued, v_deleted, v_until, v_change, v_first_end BIGINT;
+  DECLARE v_fence, v_slot_fence, v_expires, v_queued, v_deleted, v_until, v_change, v_first_end BIGINT;
   DECLARE v_now BIGINT DEFAULT 0;
   DECLARE v_seq BIGINT UNSIGNED;
   DECLARE EXIT HANDLER FOR SQLEXCEPTION BEGIN ROLLBACK; RESIGNAL; END;
 
-  IF p_commit THEN START TRANSACTION; END IF;
+  IF NOT (p_flags & 64) THEN START TRANSACTION; END IF;
   -- All who want a slot take turns here. Renewals and releases lock their own slot only.
   lock_row: LOOP
     SELECT s.version, s.max_size, s.fence, s.queued_until_us, s.deleted_at_us
       INTO v_semaphore_version, v_max_size, v_fence, v_queued, v_deleted
       FROM `semaphores` s WHERE s.tenant_id = p_tenant AND s.semaphore_key = p_key FOR UPDATE;
-    IF v_semaphore_version IS NOT NULL OR p_only_if_exists OR p_max_size IS NULL THEN LEAVE lock_row; END IF;
+    IF v_semaphore_version IS NOT NULL OR (p_flags & 8) OR p_max_size IS NULL THEN LEAVE lock_row; END IF;
     INSERT INTO `semaphores` (tenant_id, semaphore_key, deleted_at_us) VALUES (p_tenant, p_key, 1)
       ON DUPLICATE KEY UPDATE version = version;
   END LOOP;
   SET v_now = CAST(UNIX_TIMESTAMP(SYSDATE(6)) * 1000000 AS SIGNED);
 
-  IF v_semaphore_version IS NULL OR (v_deleted > 0 AND (p_only_if_exists OR p_max_size IS NULL)) THEN
-    SET v_status = 2, v_version = '';
+  IF v_semaphore_version IS NULL OR (v_deleted > 0 AND (p_flags & 8 OR p_max_size IS NULL)) THEN
+    SET v_status = 2;
   ELSE
     IF v_deleted > 0 THEN
       SET v_max_size = p_max_size;
       UPDATE `semaphores`
         SET version = p_version, max_size = p_max_size, lease_duration_ms = p_lease_ms,
-          fair_semaphore = p_named_by_version, deleted_at_us = 0, created_at_us = v_now, updated_at_us = v_now
+          fair_semaphore = ((p_flags & 128) > 0), deleted_at_us = 0, created_at_us = v_now, updated_at_us = v_now
         WHERE tenant_id = p_tenant AND semaphore_key = p_key;
     END IF;
 
@@ -245,13 +250,13 @@ BEGIN
     find_slot: LOOP
       SELECT COUNT(*), COALESCE(SUM(m.expires_at_us > v_now), 0), MIN(IF(m.expires_at_us > v_now, NULL, m.slot)),
           MIN(IF(m.expires_at_us > v_now AND m.version = p_version, m.slot, NULL)),
-          MIN(IF(p_reentrant AND m.expires_at_us > v_now AND m.owner = p_owner, m.slot, NULL)),
+          MIN(IF(p_flags & 4 AND m.expires_at_us > v_now AND m.owner = p_owner, m.slot, NULL)),
           MIN(IF(m.expires_at_us > v_now, m.expires_at_us, NULL))
         INTO v_rows, v_held, v_slot, v_own, v_same_owner, v_first_end
         FROM `mutexes` m WHERE m.tenant_id = p_tenant AND m.semaphore_key = p_key;
       SET v_own = COALESCE(v_own, v_same_owner), v_free = v_max_size - v_held;
       IF v_slot IS NULL AND v_rows < v_max_size THEN SET v_slot = v_rows; END IF;
-      IF v_own IS NULL AND p_fair AND v_queued > v_now THEN
+      IF v_own IS NULL AND (p_flags & 16) AND v_queued > v_now THEN
         CALL `mutexes_place_v1`(p_tenant, p_key, '', p_version, v_free, v_now, v_seq, v_ahead, v_change);
       END IF;
       IF v_own IS NULL AND (v_slot IS NULL OR v_free <= 0 OR v_ahead >= v_free) THEN LEAVE find_slot; END IF;
@@ -265,18 +270,15 @@ BEGIN
       IF v_own IS NULL AND v_expires <= v_now THEN
         SET v_status = 1;
         LEAVE find_slot;
-      ELSEIF v_own IS NOT NULL AND v_expires > v_now AND (v_version = p_version OR (p_reentrant AND v_owner = p_owner)) THEN
+      ELSEIF v_own IS NOT NULL AND v_expires > v_now AND (v_version = p_version OR (p_flags & 4 AND v_owner = p_owner)) THEN
         SET v_status = 1, v_fence = v_slot_fence;
         LEAVE find_slot;
       END IF;
     END LOOP;
 
-    IF v_status = 1 THEN
-      SET v_lease_ms = p_lease_ms, v_expires = v_now + p_lease_ms * 1000;
-    END IF;
     IF v_status = 1 AND v_own IS NOT NULL THEN
       -- R2, R3: it is the caller's already.
-      UPDATE `mutexes` SET lease_duration_ms = v_lease_ms, expires_at_us = v_expires, updated_at_us = v_now
+      UPDATE `mutexes` SET lease_duration_ms = p_lease_ms, expires_at_us = v_now + p_lease_ms * 1000, updated_at_us = v_now
         WHERE tenant_id = p_tenant AND semaphore_key = p_key AND mutex_key = v_slot_key;
     ELSEIF v_status = 1 THEN
       IF v_seq IS NOT NULL THEN
@@ -286,19 +288,19 @@ BEGIN
           SET v_queued = 0;
         END IF;
       END IF;
-      SET v_fence = GREATEST(v_fence + 1, v_now), v_owner = p_owner, v_named = p_named_by_version,
-        v_data = IF(p_data IS NOT NULL AND (p_replace_data OR v_data IS NULL), p_data, v_data),
-        v_delete_on_release = p_delete_on_release;
+      SET v_fence = GREATEST(v_fence + 1, v_now), v_owner = p_owner, v_named = ((p_flags & 128) > 0),
+        v_data = IF(p_data IS NOT NULL AND (p_flags & 1 OR v_data IS NULL), p_data, v_data),
+        v_delete_on_release = ((p_flags & 2) > 0);
       IF v_version IS NULL THEN
         INSERT INTO `mutexes` (tenant_id, semaphore_key, mutex_key, slot, version, fence, lease_duration_ms,
             expires_at_us, data, owner, delete_on_release, named_by_version, created_at_us, updated_at_us)
-          VALUES (p_tenant, p_key, v_slot_key, v_slot, p_version, v_fence, v_lease_ms, v_expires, v_data, v_owner,
+          VALUES (p_tenant, p_key, v_slot_key, v_slot, p_version, v_fence, p_lease_ms, v_now + p_lease_ms * 1000, v_data, v_owner,
             v_delete_on_release, v_named, v_now, v_now);
       ELSE
         UPDATE `mutexes`
-          SET version = p_version, fence = v_fence, lease_duration_ms = v_lease_ms, expires_at_us = v_expires,
-            data = v_data, owner = v_owner, delete_on_release = v_delete_on_release, named_by_version = v_named,
-            updated_at_us = v_now
+          SET version = p_version, fence = v_fence, lease_duration_ms = p_lease_ms,
+            expires_at_us = v_now + p_lease_ms * 1000, data = v_data, owner = v_owner,
+            delete_on_release = v_delete_on_release, named_by_version = v_named, updated_at_us = v_now
           WHERE tenant_id = p_tenant AND semaphore_key = p_key AND mutex_key = v_slot_key;
       END IF;
       SET v_version = p_version;
@@ -311,7 +313,7 @@ BEGIN
         SELECT m.owner INTO v_owner FROM `mutexes` m
           WHERE m.tenant_id = p_tenant AND m.semaphore_key = p_key AND m.expires_at_us = v_first_end LIMIT 1;
       END IF;
-      IF p_fair AND p_wait THEN
+      IF (p_flags & 16) AND (p_flags & 32) THEN
         CALL `mutexes_enter_v1`(p_tenant, p_key, '', p_version, p_client, v_now, v_seq, v_until);
         IF v_until IS NULL THEN
           SET v_status = 3;
@@ -321,11 +323,14 @@ BEGIN
       END IF;
     END IF;
   END IF;
-  IF p_commit THEN COMMIT; END IF;
-  SELECT v_status AS status, COALESCE(v_slot, 0) AS slot, v_version AS version, v_fence AS fence,
-    v_lease_ms AS lease_duration_ms, v_expires AS expires_at_us, v_now AS now_us, v_data AS data, v_owner AS owner,
-    v_delete_on_release AS delete_on_release, v_named AS named_by_version, v_ahead AS waiters_ahead,
-    COALESCE(v_seq, 0) AS queue_number, v_change AS change_at_us;
+  IF NOT (p_flags & 64) THEN COMMIT; END IF;
+  IF v_status = 1 THEN
+    SELECT v_status AS status, v_slot AS slot, v_version AS version, v_fence AS fence, v_data AS data,
+      v_delete_on_release AS delete_on_release, v_named AS named_by_version, v_now AS now_us;
+  ELSE
+    SELECT v_status AS status, v_ahead AS waiters_ahead, COALESCE(v_seq, 0) AS queue_number, v_change AS change_at_us,
+      v_now AS now_us, v_owner AS holder;
+  END IF;
 END;#
 
 -- Gives a held slot a new lease (R9). `p_semaphore` '': a mutex. `p_slot_key` NULL: the slot is found by its version.
@@ -352,14 +357,14 @@ BEGIN
     WHERE tenant_id = p_tenant AND semaphore_key = p_semaphore AND mutex_key = v_slot_key
       AND version IN (p_version, p_new_version) AND deleted_at_us = 0
       AND expires_at_us > CAST(UNIX_TIMESTAMP(SYSDATE(6)) * 1000000 AS SIGNED);
-  SELECT m.slot, m.version, m.fence, m.lease_duration_ms, m.expires_at_us,
-      CAST(UNIX_TIMESTAMP(SYSDATE(6)) * 1000000 AS SIGNED) AS now_us, m.data, m.owner, m.delete_on_release,
-      m.named_by_version
+  SELECT m.slot, m.version, m.fence, m.data, m.delete_on_release, m.named_by_version,
+      CAST(UNIX_TIMESTAMP(SYSDATE(6)) * 1000000 AS SIGNED) AS now_us, m.expires_at_us, m.lease_duration_ms, m.owner
     FROM `mutexes` m
     WHERE m.tenant_id = p_tenant AND m.semaphore_key = p_semaphore AND m.mutex_key = v_slot_key AND m.deleted_at_us = 0;
 END;#
 
--- Gives a slot back (R10). Answers 1 freed, 0 another version's, 2 no such mutex or semaphore.
+-- Gives a slot back (R10). Answers 1 freed, 0 another version's, 2 no such mutex or semaphore; or nothing, when the call has
+-- changed one row, which is the usual case in one statement: freed.
 DROP PROCEDURE IF EXISTS `mutexes_release_v1`;#
 CREATE PROCEDURE `mutexes_release_v1`(
   IN p_tenant VARBINARY(128), IN p_semaphore VARBINARY(255), IN p_slot_key VARBINARY(272), IN p_version VARBINARY(128),
@@ -367,6 +372,25 @@ CREATE PROCEDURE `mutexes_release_v1`(
   MODIFIES SQL DATA
   SQL SECURITY INVOKER
 proc: BEGIN
+  IF NOT p_delete AND p_slot_key IS NOT NULL THEN
+    UPDATE `mutexes`
+      SET expires_at_us = 0, data = COALESCE(p_data, data),
+        updated_at_us = CAST(UNIX_TIMESTAMP(SYSDATE(6)) * 1000000 AS SIGNED)
+      WHERE tenant_id = p_tenant AND semaphore_key = p_semaphore AND mutex_key = p_slot_key AND version = p_version
+        AND expires_at_us > 0 AND delete_on_release = 0 AND deleted_at_us = 0;
+    IF ROW_COUNT() = 1 THEN LEAVE proc; END IF;
+  END IF;
+  CALL `mutexes_release_slow_v1`(p_tenant, p_semaphore, p_slot_key, p_version, p_delete, p_data);
+END;#
+
+-- The same for every case.
+DROP PROCEDURE IF EXISTS `mutexes_release_slow_v1`;#
+CREATE PROCEDURE `mutexes_release_slow_v1`(
+  IN p_tenant VARBINARY(128), IN p_semaphore VARBINARY(255), IN p_slot_key VARBINARY(272), IN p_version VARBINARY(128),
+  IN p_delete TINYINT, IN p_data MEDIUMTEXT CHARACTER SET utf8mb4)
+  MODIFIES SQL DATA
+  SQL SECURITY INVOKER
+BEGIN
   DECLARE v_status, v_delete, v_tombstone INT DEFAULT 0;
   DECLARE v_slot_key VARBINARY(272) DEFAULT p_slot_key;
   DECLARE v_version VARBINARY(128);
@@ -378,19 +402,6 @@ proc: BEGIN
       WHERE m.tenant_id = p_tenant AND m.semaphore_key = p_semaphore AND m.version = p_version
       ORDER BY m.expires_at_us DESC LIMIT 1;
   END IF;
-  -- The usual case in one statement.
-  IF NOT p_delete THEN
-    UPDATE `mutexes`
-      SET expires_at_us = 0, data = COALESCE(p_data, data),
-        updated_at_us = CAST(UNIX_TIMESTAMP(SYSDATE(6)) * 1000000 AS SIGNED)
-      WHERE tenant_id = p_tenant AND semaphore_key = p_semaphore AND mutex_key = v_slot_key AND version = p_version
-        AND expires_at_us > 0 AND delete_on_release = 0 AND deleted_at_us = 0;
-    IF ROW_COUNT() = 1 THEN
-      SELECT 1 AS status;
-      LEAVE proc;
-    END IF;
-  END IF;
-
   START TRANSACTION;
   SELECT m.version, m.deleted_at_us, m.delete_on_release INTO v_version, v_deleted, v_delete FROM `mutexes` m
     WHERE m.tenant_id = p_tenant AND m.semaphore_key = p_semaphore AND m.mutex_key = v_slot_key FOR UPDATE;
