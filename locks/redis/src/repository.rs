@@ -109,9 +109,7 @@ impl RedisRepository {
             return self.run("acquire", &statements().acquire_mutex, &keys.mutex(), &common).await;
         }
         let size = request.max_size.map(|size| size.to_string()).unwrap_or_default();
-        // The version of the semaphore itself, if this is what creates it.
-        let version = if size.is_empty() { String::new() } else { new_version() };
-        let args = [&common[..], &[&size, &version]].concat();
+        let args = [&common[..], &[&size]].concat();
         self.run("acquire", &statements().acquire_semaphore, &keys.semaphore(), &args).await
     }
 }

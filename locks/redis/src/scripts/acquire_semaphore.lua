@@ -1,5 +1,5 @@
 -- Takes a slot of a semaphore, or a place in its queue (R1 to R8). KEYS: row, slots, queue, waiters.
--- ARGV: ticket, owner, lease in milliseconds, flags, client, data, size (empty: do not create), version if it is created.
+-- ARGV: ticket, owner, lease in milliseconds, flags, client, data, size (empty: do not create).
 -- Flags: f fair, w wait, r reentrant, o only if it exists, d empty it at release, p data is given, s and replaces what is
 -- there, n named by version.
 local ticket, owner, flags = ARGV[1], ARGV[2], ARGV[4]
@@ -47,10 +47,17 @@ local function lease(slot, renewed)
   return {2, now, tonumber(slot), token, data or nil} -- the rest of the row is what was asked for
 end
 
+-- The version of a semaphore that this ticket creates: a UUID made from the ticket's name.
+local function first_version()
+  local hex = redis.sha1hex('semaphore of ' .. ticket)
+  local a, b, c, d, e = string.match(hex, '^(........)(....).(...).(...)(............)')
+  return a .. '-' .. b .. '-5' .. c .. '-8' .. d .. '-' .. e
+end
+
 -- A new grant, with a new token, of the lowest-numbered free slot.
 local function grant()
   if not version then
-    redis.call('HSET', row, 'v', ARGV[8], 'm', ARGV[7], 'l', ARGV[3], 'n', asked('n') and '1' or '0')
+    redis.call('HSET', row, 'v', first_version(), 'm', ARGV[7], 'l', ARGV[3], 'n', asked('n') and '1' or '0')
     redis.call('PERSIST', row) -- it may have been a tombstone
   end
   local first = redis.call('ZRANGE', slots, 0, 0, 'WITHSCORES')
