@@ -17,15 +17,20 @@ pub(crate) struct Fixture {
     pub(crate) backend: Arc<dyn Backend>,
     pub(crate) config: LocksConfig,
     pub(crate) store: Arc<dyn Store>,
+    /// By how much leases that must last for a few calls are longer than on a machine that is quick enough.
+    pub(crate) slowness: u32,
 }
 
 impl Fixture {
     /// Connects with a new tenant.
-    pub(crate) async fn new(backend: Arc<dyn Backend>) -> Outcome<Self> {
+    pub(crate) async fn new(backend: Arc<dyn Backend>, slowness: u32) -> Outcome<Self> {
         let tenant = format!("t-{}", new_version());
-        let config = backend.config(&tenant)?;
+        let mut config = backend.config(&tenant)?;
+        // Trials that are not about time-outs shall not fail by them on a machine that does much else.
+        config.connect_timeout_ms.get_or_insert(25_000);
+        config.request_timeout_ms.get_or_insert(25_000);
         let store = backend.connect(&config).await?;
-        Ok(Self { backend, config, store })
+        Ok(Self { backend, config, store, slowness })
     }
 
     /// A client of its own, as another process would be.
@@ -65,9 +70,15 @@ impl Fixture {
         }
     }
 
+    /// A lease that a few calls shall fit into: `ms`, or longer when that was too short for this machine.
+    pub(crate) fn lease(&self, ms: i64) -> i64 {
+        ms * i64::from(self.slowness)
+    }
+
     /// How much later than it must an expired lock may be granted to one who asks all the time: generous, since the
     /// machine may be busy. Without a clock in the database the asker has to watch for a whole lease first.
-    pub(crate) fn patience(&self, lease_ms: u64) -> Duration {
+    pub(crate) fn patience(&self, lease_ms: i64) -> Duration {
+        let lease_ms = lease_ms.unsigned_abs();
         let watched = if self.backend.capabilities().server_clock { 0 } else { 2 * lease_ms };
         Duration::from_millis(lease_ms + watched + 10_000)
     }

@@ -52,8 +52,8 @@ impl Need {
     }
 }
 
-/// How often a trial is run on a machine that is too slow to tell.
-const CONCLUSIVE_TRIES: usize = 8;
+/// How often a trial is run again on a machine that is too slow to tell, each time with leases twice as long.
+const MORE_TRIES: u32 = 6;
 
 /// One trial of the suite.
 pub(crate) struct Spec {
@@ -104,11 +104,11 @@ impl Spec {
     async fn until_conclusive(&self, backend: Arc<dyn Backend>) -> Outcome {
         let mut tries = 0;
         loop {
-            tries += 1;
-            let outcome = (self.run)(Fixture::new(Arc::clone(&backend)).await?).await;
-            match outcome {
-                Err(failure) if failure.is_inconclusive() && tries < CONCLUSIVE_TRIES => {
+            let slowness = 1 << tries;
+            match (self.run)(Fixture::new(Arc::clone(&backend), slowness).await?).await {
+                Err(failure) if failure.is_inconclusive() && tries < MORE_TRIES => {
                     eprintln!("{}: inconclusive, run again: {failure}", self.name);
+                    tries += 1;
                 }
                 outcome => return outcome,
             }

@@ -12,7 +12,7 @@ use crate::fixture::{Ask, Fixture};
 use crate::roles::{self, VARIABLE};
 
 /// The longest time for a process to start or to answer, on a machine busy with other trials.
-const ANSWER: Duration = Duration::from_secs(25);
+const ANSWER: Duration = Duration::from_secs(40);
 
 /// Starts this program again with a part to play. Killed when dropped.
 pub(crate) fn start(part: &Value, wall_clock: Option<&str>) -> Outcome<Child> {

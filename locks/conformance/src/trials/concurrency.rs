@@ -220,7 +220,7 @@ async fn live_and_die(f: &Fixture, asked: &Ask, size: usize) -> Outcome<Workers>
 
 /// I5: nothing is stuck after one lease, though its holder and all who waited are dead.
 async fn check_not_stuck(f: &Fixture, asked: &Ask) -> Outcome<db_locks_core::MutexLock> {
-    let patience = f.patience(MORTAL_LEASE_MS as u64) + Duration::from_millis(CLIENT_TTL_MS as u64);
+    let patience = f.patience(MORTAL_LEASE_MS) + Duration::from_millis(CLIENT_TTL_MS as u64);
     asked.anew().waiting().until_granted(&f.store, patience).await
 }
 

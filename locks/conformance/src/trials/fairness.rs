@@ -1,10 +1,10 @@
 //! The queue: first come, first served among the live (I4, R4 to R6).
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use db_locks_core::protocol::{CLIENT_TTL_MS, WAITER_TTL_MS};
-use db_locks_core::{LockId, MutexLock, SemaphoreBuilder};
+use db_locks_core::{Acquired, LockId, MutexLock, SemaphoreBuilder};
 
 use crate::backend::Store;
 use crate::failure::{Failure, Outcome, check, check_eq};
@@ -36,6 +36,8 @@ suite![
 struct Waiter {
     store: Arc<dyn Store>,
     asked: Ask,
+    /// When it last asked: its place is kept for [`WAITER_TTL_MS`] from then.
+    seen: Mutex<Instant>,
     _heart: Heart,
 }
 
@@ -45,14 +47,23 @@ impl Waiter {
     }
 
     async fn enter_on(store: &Arc<dyn Store>, asked: &Ask) -> Outcome<Self> {
-        let asked = asked.anew().waiting();
-        asked.busy(store).await?;
+        let waiter = Self::of(store, asked.anew().waiting());
+        waiter.asked.busy(store).await?;
+        Ok(waiter)
+    }
+
+    /// One that asks just now.
+    fn of(store: &Arc<dyn Store>, asked: Ask) -> Self {
         let _heart = Heart::of(store, std::slice::from_ref(&asked.0.lock));
-        Ok(Self { store: Arc::clone(store), asked, _heart })
+        Self { store: Arc::clone(store), asked, seen: Mutex::new(Instant::now()), _heart }
     }
 
     fn id(&self) -> &LockId {
         &self.asked.0.lock
+    }
+
+    fn seen(&self) -> MutexGuard<'_, Instant> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn beat(&self) -> Outcome {
@@ -62,24 +73,36 @@ impl Waiter {
     async fn granted(&self) -> Outcome<MutexLock> {
         self.asked.granted(&self.store).await
     }
+
+    /// Asks again; must be refused behind all of `ahead`.
+    async fn refused_behind(&self, ahead: &[&Waiter]) -> Outcome {
+        let sent = Instant::now();
+        refused_behind(ahead, &self.asked, &self.store, ahead.len()).await?;
+        *self.seen() = sent;
+        Ok(())
+    }
 }
 
 /// Asks while all of `alive` have shown life right before, so that it must be refused and told how many of them are
 /// ahead. On a machine so slow that they may count as dead meanwhile, another answer tells nothing.
 async fn refused_behind(alive: &[&Waiter], asked: &Ask, store: &Arc<dyn Store>, position: usize) -> Outcome {
     let shown = Instant::now();
-    let mut seen: Vec<&Arc<dyn Store>> = Vec::new();
+    let mut beaten: Vec<&Arc<dyn Store>> = Vec::new();
     for waiter in alive {
-        if !seen.iter().any(|store| Arc::ptr_eq(store, &waiter.store)) {
+        if !beaten.iter().any(|store| Arc::ptr_eq(store, &waiter.store)) {
             waiter.beat().await?;
-            seen.push(&waiter.store);
+            beaten.push(&waiter.store);
         }
     }
-    let busy = asked.busy_for(store, shown, CLIENT_TTL_MS).await?;
-    if busy.position == position as u64 {
-        return Ok(());
+    let words = match asked.on(store).await? {
+        Acquired::Busy(busy) if busy.position == position as u64 => return Ok(()),
+        answer => format!("answered {answer:?}, with {position} ahead"),
+    };
+    let forgotten = alive.iter().map(|waiter| *waiter.seen()).min().unwrap_or(shown);
+    if forgotten.elapsed() >= Duration::from_millis(WAITER_TTL_MS as u64) {
+        return Err(Failure::inconclusive(words));
     }
-    Err(too_late_or(shown, CLIENT_TTL_MS, format!("told {busy:?}, with {position} ahead")))
+    Err(too_late_or(shown, CLIENT_TTL_MS, words))
 }
 
 /// Newcomers behind these.
@@ -129,7 +152,7 @@ async fn ten_waiters(f: &Fixture, asked: &Ask) -> Outcome<Vec<Waiter>> {
     for place in 0..10 {
         let waiter = Waiter::enter_on(&stores[place % 3], asked).await?;
         let ahead: Vec<&Waiter> = waiters.iter().collect();
-        refused_behind(&ahead, &waiter.asked, &waiter.store, place).await?;
+        waiter.refused_behind(&ahead).await?;
         let busy = waiter.asked.busy(&waiter.store).await?;
         check!(busy.queue_number > last_number, "number {} after {last_number}", busy.queue_number);
         last_number = busy.queue_number;
@@ -142,7 +165,7 @@ async fn ten_waiters(f: &Fixture, asked: &Ask) -> Outcome<Vec<Waiter>> {
 async fn check_all_behind_are_refused(waiters: &[Waiter], served: usize) -> Outcome {
     let alive: Vec<&Waiter> = waiters.iter().collect();
     for place in (served..waiters.len()).rev() {
-        refused_behind(&alive, &waiters[place].asked, &waiters[place].store, place).await?;
+        waiters[place].refused_behind(&alive[..place]).await?;
     }
     Ok(())
 }
@@ -186,7 +209,7 @@ async fn waiter_asks_again_without_losing_its_place(f: Fixture) -> Outcome {
         for _ in 0..3 {
             let busy = first.asked.busy(&first.store).await?;
             check_eq!((busy.position, busy.queue_number), (0, number));
-            refused_behind(&[&first], &second.asked, &second.store, 1).await?;
+            second.refused_behind(&[&first]).await?;
         }
         // A lost acquire is sent again through another connection: the same ticket.
         let reconnected = f.another().await?;
@@ -198,19 +221,18 @@ async fn waiter_asks_again_without_losing_its_place(f: Fixture) -> Outcome {
 }
 
 async fn waiter_comes_before_newcomers_when_a_lease_ends(f: Fixture) -> Outcome {
+    let lease_ms = f.lease(400);
     for asked in f.both("one")? {
-        let begun = Instant::now();
-        asked.clone().lease_ms(400).granted(&f.store).await?;
         let other = f.another().await?;
-        let entered = asked.anew().waiting();
-        entered.busy_for(&other, begun, 400).await?;
-        let _heart = Heart::of(&other, std::slice::from_ref(&asked.0.lock));
-        let waiter = Waiter { store: other.clone(), asked: entered, _heart };
-        while begun.elapsed() < Duration::from_millis(700) {
+        let begun = Instant::now();
+        asked.clone().lease_ms(lease_ms).granted(&f.store).await?;
+        let waiter = Waiter::of(&other, asked.anew().waiting());
+        waiter.asked.busy_for(&other, begun, lease_ms).await?;
+        while begun.elapsed() < Duration::from_millis(lease_ms as u64 + 300) {
             newcomer_refused(&[&waiter], &asked, &f.store).await?;
             sleep_ms(20).await;
         }
-        waiter.asked.until_granted(&waiter.store, f.patience(400)).await?;
+        waiter.asked.until_granted(&other, f.patience(lease_ms)).await?;
         asked.anew().busy(&f.store).await?;
     }
     Ok(())
@@ -304,7 +326,7 @@ async fn waiters_of_a_deleted_lock_keep_their_order(f: Fixture) -> Outcome {
     let second = Waiter::enter(&f, &asked).await?;
     f.release(&held).await?;
     newcomer_refused(&[&first, &second], &asked, &f.store).await?;
-    refused_behind(&[&first], &second.asked, &second.store, 1).await?;
+    second.refused_behind(&[&first]).await?;
     let next = first.granted().await?;
     check!(next.fencing_token > held.fencing_token, "tokens fell back over a deletion with waiters");
     f.release(&next).await?;
@@ -324,7 +346,7 @@ async fn waiters_come_before_newcomers_when_a_semaphore_grows(f: Fixture) -> Out
     let grown = SemaphoreBuilder::new("one", 2).with_tenant(first.id().tenant()).build();
     f.store.create_semaphore(&grown).await?;
     newcomer_refused(&[&first, &second], &asked, &f.store).await?;
-    refused_behind(&[&first], &second.asked, &second.store, 1).await?;
+    second.refused_behind(&[&first]).await?;
     check_eq!(first.granted().await?.mutex_key, "one_0000000001");
     second.asked.busy(&second.store).await?;
     Ok(())
@@ -388,11 +410,10 @@ async fn returning_client_has_its_old_place(f: Fixture) -> Outcome {
         // It is back, and still before whoever came after it.
         sleeper.beat(std::slice::from_ref(&asked.0.lock)).await?;
         let newcomer = Waiter::enter(&f, &asked).await?;
-        let _heart = Heart::of(&sleeper, std::slice::from_ref(&asked.0.lock));
-        let back = Waiter { store: sleeper.clone(), asked: early, _heart };
-        refused_behind(&[&back], &newcomer.asked, &newcomer.store, 1).await?;
+        let back = Waiter::of(&sleeper, early);
+        newcomer.refused_behind(&[&back]).await?;
         f.release(&next).await?;
-        refused_behind(&[&back], &newcomer.asked, &newcomer.store, 1).await?;
+        newcomer.refused_behind(&[&back]).await?;
         back.granted().await?;
     }
     Ok(())

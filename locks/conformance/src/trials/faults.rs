@@ -18,24 +18,25 @@ suite![
 ];
 
 async fn killed_holder_is_succeeded_when_its_lease_ends(f: Fixture) -> Outcome {
+    let lease_ms = f.lease(900);
     for asked in f.both("one")? {
-        let asked = asked.lease_ms(900);
+        let asked = asked.lease_ms(lease_ms);
         let mut holder = Puppet::start(&f, &asked).await?;
         let grant = holder.expect("acquire", "granted").await?;
         holder.expect("keep renewing", "renewing").await?;
         let renewing = Instant::now();
         // Alive, it keeps the lock for longer than a lease.
-        while renewing.elapsed() < Duration::from_millis(1_500) {
+        while renewing.elapsed() < Duration::from_millis(lease_ms as u64 * 8 / 5) {
             if let Acquired::Granted(lock) = asked.anew().on(&f.store).await? {
                 let pace = holder.ask("how slow").await?;
                 let words = format!("granted, while a process renews it ({pace}): {lock:?}");
-                let slow = pace["slowest_ms"].as_u64() >= Some(900);
+                let slow = pace["slowest_ms"].as_i64() >= Some(lease_ms);
                 return Err(if slow { Failure::inconclusive(words) } else { Failure::new(words) });
             }
             sleep_ms(50).await;
         }
         holder.kill().await?;
-        let next = asked.anew().until_granted(&f.store, f.patience(900)).await?;
+        let next = asked.anew().until_granted(&f.store, f.patience(lease_ms)).await?;
         check!(Some(token(&next)?) > grant["token"].as_u64());
     }
     Ok(())
@@ -117,7 +118,7 @@ async fn expect_before(
 /// The second must not have the lock before the first one's lease is over, whatever its wall clock says.
 async fn take_over(f: &Fixture, asked: &Ask, first: &mut Puppet, second: &mut Puppet) -> Outcome {
     let lease = Duration::from_millis(asked.0.lease_ms as u64);
-    let patience = f.patience(asked.0.lease_ms as u64);
+    let patience = f.patience(asked.0.lease_ms);
     let (before, granted) = puppet_until_granted(first, patience).await?;
     let renewed = Instant::now();
     expect_before(first, "renew", "renewed", granted, asked).await?;
@@ -135,7 +136,7 @@ async fn take_over(f: &Fixture, asked: &Ask, first: &mut Puppet, second: &mut Pu
 /// Defect 2 of the reference: the client's clock decided when a lease is over.
 async fn wrong_wall_clocks_change_nothing(f: Fixture) -> Outcome {
     for asked in f.both("one")? {
-        let asked = asked.lease_ms(700);
+        let asked = asked.lease_ms(f.lease(700));
         let mut right = Puppet::start(&f, &asked).await?;
         let mut early = Puppet::start_at(&f, &asked, Some("-1h")).await?;
         let mut late = Puppet::start_at(&f, &asked, Some("+1h")).await?;

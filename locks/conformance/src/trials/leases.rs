@@ -76,20 +76,20 @@ async fn the_holders_lease_counts_not_the_askers(f: Fixture) -> Outcome {
 }
 
 async fn renewal_starts_the_lease_anew(f: Fixture) -> Outcome {
-    let other = f.another().await?;
+    let (other, lease_ms) = (f.another().await?, f.lease(1_200));
     for asked in f.both("one")? {
         let mut sent = Instant::now();
-        let mut lock = asked.clone().lease_ms(1_200).granted(&f.store).await?;
+        let mut lock = asked.clone().lease_ms(lease_ms).granted(&f.store).await?;
         for _ in 0..3 {
-            sleep_ms(500).await;
+            sleep_ms(lease_ms as u64 * 2 / 5).await;
             let renewing = Instant::now();
             lock = match f.store.renew(&renewal(&lock)?).await {
-                Err(error) => return Err(too_late_or(sent, 1_200, error.chain())),
+                Err(error) => return Err(too_late_or(sent, lease_ms, error.chain())),
                 Ok(renewed) => renewed,
             };
             sent = renewing;
-            check!(lock.remaining.lease <= Duration::from_millis(1_200));
-            asked.anew().busy_for(&other, sent, 1_200).await?;
+            check!(lock.remaining.lease <= Duration::from_millis(lease_ms as u64));
+            asked.anew().busy_for(&other, sent, lease_ms).await?;
         }
         f.release(&lock).await?;
     }
@@ -164,11 +164,12 @@ async fn release_of_an_expired_lease_succeeds(f: Fixture) -> Outcome {
 }
 
 async fn retry_after_tells_when_the_lease_ends(f: Fixture) -> Outcome {
+    let lease_ms = f.lease(500);
     for asked in f.both("one")? {
         let sent = Instant::now();
-        asked.clone().lease_ms(500).granted(&f.store).await?;
-        let after = asked.anew().busy_for(&f.store, sent, 500).await?.retry_after_ms.unwrap_or_default();
-        check!((1..=500).contains(&after), "told to retry after {after} ms, 500 ms are held");
+        asked.clone().lease_ms(lease_ms).granted(&f.store).await?;
+        let after = asked.anew().busy_for(&f.store, sent, lease_ms).await?.retry_after_ms.unwrap_or_default();
+        check!((1..=lease_ms).contains(&after), "told to retry after {after} ms, {lease_ms} ms are held");
         sleep_ms(after as u64 + 10).await;
         asked.anew().granted(&f.store).await?;
     }

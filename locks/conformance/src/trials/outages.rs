@@ -32,7 +32,7 @@ async fn private(f: &Fixture) -> Outcome<(PrivateServer, Fixture)> {
     let server = PrivateServer::start(kind).await?;
     let config = f.backend.config_for_url(&f.config.tenant_id, &server.url);
     let store = f.backend.connect(&config).await?;
-    Ok((server, Fixture { backend: f.backend.clone(), config, store }))
+    Ok((server, Fixture { backend: f.backend.clone(), config, store, slowness: f.slowness }))
 }
 
 /// A client, as soon as the server lets one in.
