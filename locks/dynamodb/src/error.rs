@@ -69,13 +69,13 @@ impl ClassifyRetry for PassingErrors {
     }
 }
 
-/// What the SDK says of one call, in the library's terms. `what` was being done to `table`.
+/// What the SDK says of one call, in the library's terms. `what` is what could not be done, in `table`.
 pub(crate) fn from_sdk<E, R>(what: &str, table: &str, error: SdkError<E, R>) -> LockError
 where
     E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
     R: std::fmt::Debug + Send + Sync + 'static,
 {
-    let message = format!("DynamoDB could not {what} in table {table}");
+    let message = format!("DynamoDB table {table}: cannot {what}");
     let code = error.as_service_error().and_then(|error| error.code()).unwrap_or_default().to_string();
     let said = error.as_service_error().and_then(|error| error.message()).unwrap_or_default().to_string();
     match &error {

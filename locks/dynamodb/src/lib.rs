@@ -2,7 +2,7 @@
 //!
 //! One item a lock; acquire, renew and release are one conditional `UpdateItem` each. DynamoDB has no clock that an
 //! expression could read, so nobody takes over a held slot before he has himself watched its revision stand still for a
-//! whole lease: see [`observe`]. What is guaranteed, and what it costs, is in this crate's README.
+//! whole lease. What is guaranteed, and what it costs, is in this crate's README.
 #![forbid(unsafe_code)]
 
 mod acquire;

@@ -54,7 +54,7 @@ async fn describe(client: &Client, table: &str) -> LockResult<Option<TableDescri
     match client.describe_table().table_name(table).send().await {
         Ok(output) => Ok(output.table),
         Err(error) if error.code() == Some("ResourceNotFoundException") => Ok(None),
-        Err(error) => Err(from_sdk("look", table, error)),
+        Err(error) => Err(from_sdk("see whether it is there", table, error)),
     }
 }
 
@@ -91,7 +91,7 @@ async fn create(client: &Client, table: &str) -> LockResult<bool> {
     match request.billing_mode(BillingMode::PayPerRequest).send().await {
         Ok(_) => Ok(true),
         Err(error) if error.code() == Some("ResourceInUseException") => Ok(false),
-        Err(error) => Err(from_sdk("create locks", table, error)),
+        Err(error) => Err(from_sdk("create it", table, error)),
     }
 }
 

@@ -210,7 +210,7 @@ impl LockRepository for DynamoRepository {
             Ok(_) => Ok(()),
             // An answer, and a sign of life.
             Err(SdkError::ServiceError(error)) if error.err().is_resource_not_found_exception() => Ok(()),
-            Err(error) => Err(from_sdk("answer", &self.mutexes, error)),
+            Err(error) => Err(from_sdk("reach it", &self.mutexes, error)),
         }
     }
 
