@@ -54,14 +54,22 @@ local function first_version()
   return a .. '-' .. b .. '-5' .. c .. '-8' .. d .. '-' .. e
 end
 
--- A new grant, with a new token, of the lowest-numbered free slot.
-local function grant()
+-- The lowest-numbered free slot (R7); none if all are held.
+local function lowest_free()
+  local first = redis.call('ZRANGE', slots, 0, 0, 'WITHSCORES')
+  if first[2] and tonumber(first[2]) < FREE then
+    return first[1]
+  end
+  local used = redis.call('ZCARD', slots)
+  return used < tonumber(size or ARGV[7]) and tostring(used) or nil
+end
+
+-- A new grant of this slot, with a new token.
+local function grant(slot)
   if not version then
     redis.call('HSET', row, 'v', first_version(), 'm', ARGV[7], 'l', ARGV[3], 'n', asked('n') and '1' or '0')
     redis.call('PERSIST', row) -- it may have been a tombstone
   end
-  local first = redis.call('ZRANGE', slots, 0, 0, 'WITHSCORES')
-  local slot = first[2] and tonumber(first[2]) < FREE and first[1] or tostring(redis.call('ZCARD', slots))
   if mine and mine ~= slot then
     redis.call('HDEL', row, 's' .. mine) -- a version has one slot
   end
@@ -71,7 +79,9 @@ end
 if mine and tonumber(redis.call('ZSCORE', slots, mine) or 0) > FREE then
   return lease(mine, true) -- R2
 end
-local free = tonumber(size or ARGV[7]) - redis.call('ZCOUNT', slots, HELD, '+inf')
-if free > 0 and not queued and not asked('r') then
-  return grant()
+if not queued and not asked('r') then
+  local slot = lowest_free()
+  if slot then
+    return grant(slot)
+  end
 end

@@ -17,6 +17,7 @@ local function own_slot()
   end
 end
 
+local free = tonumber(size or ARGV[7]) - redis.call('ZCOUNT', slots, HELD, '+inf')
 local live, soonest, reply = 0, nil, nil
 local own = asked('r') and own_slot()
 if own then
@@ -25,9 +26,9 @@ elseif asked('f') then
   if queued then
     live, soonest = ahead(ticket, free)
   end
-  reply = live < free and grant() -- R4
+  reply = live < free and grant(lowest_free()) -- R4
 else
-  reply = free > 0 and grant()
+  reply = free > 0 and grant(lowest_free())
 end
 if reply then
   if queued then

@@ -1,7 +1,8 @@
 -- Gives a held slot a new lease (R9). KEYS: row, slots.
 -- ARGV: version, new version, lease in milliseconds, flags (p data is given), data, slot (empty: any).
 local now = clock()
-local old, new = unpack(redis.call('HMGET', row, 'v:' .. ARGV[1], 'v:' .. ARGV[2]))
+local old, new, record, data =
+  unpack(redis.call('HMGET', row, 'v:' .. ARGV[1], 'v:' .. ARGV[2], 's' .. ARGV[6], 'd' .. ARGV[6]))
 local slot = old or new
 -- A handle of another slot is stale, and a version has one slot.
 if not slot or (ARGV[6] ~= '' and ARGV[6] ~= slot) or (old and new and old ~= new) then
@@ -10,7 +11,9 @@ end
 if tonumber(redis.call('ZSCORE', slots, slot) or 0) <= now then
   return {-1}
 end
-local record, data = unpack(redis.call('HMGET', row, 's' .. slot, 'd' .. slot))
+if ARGV[6] == '' then
+  record, data = unpack(redis.call('HMGET', row, 's' .. slot, 'd' .. slot))
+end
 local fence, _, flags, _, owner = unpack_record(record)
 local lease_ms = tonumber(ARGV[3])
 local until_us = now + lease_ms * 1000
