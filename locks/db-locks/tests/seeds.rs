@@ -1,6 +1,8 @@
 //! Every Rust snippet of the two documents that db-locks was created from, compiled and run. The snippets stand as they
 //! were printed, with `.await` where a method is async, and with the locks' keys and versions of the run.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+// As the documents print it.
+#![allow(clippy::needless_borrow)]
 
 use std::sync::{Arc, OnceLock};
 
