@@ -14,6 +14,9 @@ CREATE USER IF NOT EXISTS 'app'@'%' IDENTIFIED BY 'app';
 GRANT ALL ON *.* TO 'app'@'%' WITH GRANT OPTION;
 ";
 
+/// Several servers at once exhaust the kernel's limit on native asynchronous IO.
+const NO_NATIVE_AIO: &str = "--innodb-use-native-aio=0";
+
 pub(super) struct Mysql;
 
 impl Engine for Mysql {
@@ -31,10 +34,21 @@ impl Engine for Mysql {
             "--skip-name-resolve",
             "--innodb-log-file-size=8M",
             "--innodb-buffer-pool-size=32M",
+            NO_NATIVE_AIO,
         ];
         let mut args: Vec<String> = args.map(String::from).to_vec();
         args.push(format!("--datadir={}", home.data().display()));
-        home.call(&tools::find("mariadb-install-db")?, &args, Stdio::null())
+        let installer = tools::find("mariadb-install-db")?;
+        // Its bootstrap was seen to fail once on a machine under heavy load; what it left cannot be gone on with.
+        if home.call(&installer, &args, Stdio::null()).is_ok() {
+            return Ok(());
+        }
+        let data = home.data();
+        if data.exists() {
+            let clear = |e: std::io::Result<()>| e.context(|| format!("cannot clear {}", data.display()));
+            clear(fs::remove_dir_all(&data))?;
+        }
+        home.call(&installer, &args, Stdio::null())
     }
 
     fn programs(&self, home: &Home, ports: &[u16]) -> Result<Vec<Program>> {
@@ -50,6 +64,7 @@ impl Engine for Mysql {
             "--max-connections=600",
             "--innodb-log-file-size=8M",
             "--innodb-buffer-pool-size=64M",
+            NO_NATIVE_AIO,
         ];
         let mut args: Vec<String> = args.map(String::from).to_vec();
         args.push(format!("--datadir={}", data.display()));
