@@ -28,17 +28,16 @@ async fn main() -> Outcome {
     let mut config = LocksConfig::new("bench");
     config.database_url = Some(url.clone());
     let repository = MysqlRepository::connect(&config).await?;
-    let mut bare = connect(&url).await?;
 
     // Twice, so that one can see what the machine's own unrest is.
     for _ in 0..2 {
-        let same = bare_pairs(&mut bare, lasts).await?;
+        let same = alone(bare_pairs(connect(&url).await?, lasts)).await?;
         let ours = store_pairs(&repository, mutex, 1, lasts).await?;
         println!("driver, same statements  {same:>9.0} pairs/s");
         println!("db-locks                 {ours:>9.0} pairs/s   {:.2} of the driver", ours / same);
-        let least = smallest_pairs(&mut bare, lasts).await?;
+        let least = alone(smallest_pairs(connect(&url).await?, lasts)).await?;
         println!("driver, plain UPDATE     {least:>9.0} pairs/s   db-locks: {:.2} of it", ours / least);
-        let naive = naive_pairs(&url, lasts).await?;
+        let naive = alone(naive_pairs(url.clone(), lasts)).await?;
         println!(
             "connect, read, write     {naive:>9.0} pairs/s   db-locks: {:.1} times as many",
             ours / naive
@@ -53,6 +52,11 @@ async fn main() -> Outcome {
     renewals(&repository, lasts).await
 }
 
+/// On a worker thread, as the store's callers are.
+async fn alone(work: impl Future<Output = Outcome<f64>> + Send + 'static) -> Outcome<f64> {
+    tokio::spawn(work).await?
+}
+
 async fn connect(url: &str) -> Outcome<Conn> {
     let setup = "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED; SET time_zone = '+00:00'";
     let opts = OptsBuilder::from_opts(Opts::from_url(url)?).prefer_socket(false).setup(vec![setup]);
@@ -60,7 +64,7 @@ async fn connect(url: &str) -> Outcome<Conn> {
 }
 
 /// The statements that the store sends, over one connection, without the store.
-async fn bare_pairs(conn: &mut Conn, lasts: Duration) -> Outcome<f64> {
+async fn bare_pairs(mut conn: Conn, lasts: Duration) -> Outcome<f64> {
     let take = conn.prep("CALL `mutexes_take_v1`(?, ?, ?, ?, ?, ?, ?, ?)").await?;
     let release = conn.prep("CALL `mutexes_release_v1`(?, ?, ?, ?, ?, ?)").await?;
     let (begun, mut pairs) = (Instant::now(), 0_u32);
@@ -88,7 +92,7 @@ async fn bare_pairs(conn: &mut Conn, lasts: Duration) -> Outcome<f64> {
 }
 
 /// Less than a lock needs: no queue, no creation, nothing read back but the token.
-async fn smallest_pairs(conn: &mut Conn, lasts: Duration) -> Outcome<f64> {
+async fn smallest_pairs(mut conn: Conn, lasts: Duration) -> Outcome<f64> {
     let now = "CAST(UNIX_TIMESTAMP(SYSDATE(6)) * 1000000 AS SIGNED)";
     let key = "tenant_id = ? AND semaphore_key = '' AND mutex_key = ?";
     let take = conn
@@ -110,7 +114,7 @@ async fn smallest_pairs(conn: &mut Conn, lasts: Duration) -> Outcome<f64> {
 }
 
 /// A connection a call, and a read before each write.
-async fn naive_pairs(url: &str, lasts: Duration) -> Outcome<f64> {
+async fn naive_pairs(url: String, lasts: Duration) -> Outcome<f64> {
     let key = "tenant_id = ? AND semaphore_key = '' AND mutex_key = ?";
     let (begun, mut pairs) = (Instant::now(), 0_u32);
     while begun.elapsed() < lasts {
@@ -119,7 +123,7 @@ async fn naive_pairs(url: &str, lasts: Duration) -> Outcome<f64> {
             format!("UPDATE mutexes SET version = ?, expires_at_us = 1 WHERE {key}"),
             format!("UPDATE mutexes SET version = ?, expires_at_us = 0 WHERE {key}"),
         ] {
-            let mut conn = connect(url).await?;
+            let mut conn = connect(&url).await?;
             let read = format!("SELECT version, expires_at_us FROM mutexes WHERE {key}");
             conn.exec_drop(read, ("bench", &name)).await?;
             conn.exec_drop(sql, (&version, "bench", &name)).await?;

@@ -76,6 +76,13 @@ impl Pool {
     }
 }
 
+/// The driver would say good-bye too, for as long as that takes.
+impl Drop for Pool {
+    fn drop(&mut self) {
+        self.forget_idle();
+    }
+}
+
 /// What a statement gave.
 pub(crate) struct Answer {
     /// The rows of the first result.

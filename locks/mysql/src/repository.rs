@@ -9,8 +9,9 @@ use async_trait::async_trait;
 use db_locks_core::lock_id::slot_number;
 use db_locks_core::protocol::{CLIENT_TTL_MS, key_means_slot};
 use db_locks_core::{
-    AcquireRequest, Acquired, Capabilities, LockError, LockId, LockKind, LockRepository, LockResult,
-    LocksConfig, MutexLock, MutexRepository, ReleaseRequest, RenewRequest, Semaphore, SemaphoreRepository,
+    AcquireRequest, Acquired, Capabilities, ErrorKind, LockError, LockId, LockKind, LockRepository,
+    LockResult, LocksConfig, MutexLock, MutexRepository, ReleaseRequest, RenewRequest, Semaphore,
+    SemaphoreRepository,
 };
 use mysql_async::{Row, Value};
 
@@ -81,8 +82,10 @@ impl MysqlRepository {
         let task = Task::general("looking at the tables");
         for sql in &self.sql.purge {
             match self.execute(task, sql, vec![]).await {
-                // They work without: somebody else can sweep.
-                Err(LockError::AccessDenied { message, .. }) => tracing::debug!(message, "no right to sweep"),
+                // Locks work without: somebody else can sweep.
+                Err(error) if error.kind() == ErrorKind::AccessDenied || is_busy(&error) => {
+                    tracing::debug!(error = error.chain(), "what the dead left was not swept away");
+                }
                 swept => drop(swept?),
             }
         }
@@ -222,6 +225,11 @@ fn renewed(request: &RenewRequest, rows: Vec<Row>, sent: Instant) -> LockResult<
         }
         _ => Err(LockError::not_found(format!("{}: this version does not hold it (any more)", request.lock))),
     }
+}
+
+/// Somebody else is at the same rows.
+fn is_busy(error: &LockError) -> bool {
+    matches!(error, LockError::Database { retryable: true, .. })
 }
 
 fn absent(lock: &LockId) -> LockError {
