@@ -26,6 +26,7 @@ mod migrations;
 mod queue;
 mod repository;
 mod session;
+mod spin;
 mod statements;
 mod writer;
 

@@ -17,6 +17,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::config::{Place, Tables};
 use crate::error::{Fault, Step};
 use crate::session::{Session, Settings};
+use crate::spin::Spin;
 use crate::writer::{self, Access, BACKLOG, Counters, Job, Request};
 use crate::{acquire, admin, keep, queue};
 
@@ -68,6 +69,7 @@ pub struct SqliteRepository {
     jobs: mpsc::Sender<Box<dyn Job>>,
     counters: Arc<Counters>,
     request_timeout: Duration,
+    spin: Spin,
 }
 
 impl fmt::Debug for SqliteRepository {
@@ -108,7 +110,13 @@ impl SqliteRepository {
         let place = settings.place.clone();
         let counters = Arc::new(Counters::default());
         let jobs = start(settings, Arc::clone(&counters)).await?;
-        Ok(Arc::new(Self { place, jobs, counters, request_timeout: config.request_timeout() }))
+        Ok(Arc::new(Self {
+            place,
+            jobs,
+            counters,
+            request_timeout: config.request_timeout(),
+            spin: Spin::default(),
+        }))
     }
 
     /// How many requests were answered in how many transactions.
@@ -125,12 +133,17 @@ impl SqliteRepository {
         T: Send + 'static,
         F: FnMut(&Session) -> Step<T> + Send + 'static,
     {
-        let (reply, answer) = oneshot::channel();
+        let (reply, mut answer) = oneshot::channel();
         // The thread gives up on a locked file a little earlier than the caller on the thread, to say why.
         let give_up_at = Instant::now() + self.request_timeout.mul_f32(0.9);
         let job = Box::new(Request { access, work, done: None, reply, give_up_at });
         let exchange = async {
+            // With others before it the answer is not worth watching for.
+            let alone = self.jobs.capacity() == BACKLOG;
             self.jobs.send(job).await.map_err(|_| self.ended())?;
+            if alone && let Some(answer) = self.spin.wait(|| answer.try_recv().ok()) {
+                return answer;
+            }
             answer.await.map_err(|_| self.ended())?
         };
         tokio::time::timeout(self.request_timeout, exchange).await.map_err(|elapsed| {

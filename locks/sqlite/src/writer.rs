@@ -11,6 +11,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::config::Place;
 use crate::error::{Fault, Step, lock_error};
 use crate::session::{Session, is_busy, is_full};
+use crate::spin::Spin;
 
 /// The most requests that wait for the thread; whoever asks more waits for room.
 pub(crate) const BACKLOG: usize = 1_024;
@@ -105,7 +106,9 @@ where
 
 /// Answers requests until the repository is dropped and the last of them is answered.
 pub(crate) fn serve(mut session: Session, jobs: &mut mpsc::Receiver<Box<dyn Job>>, counters: &Arc<Counters>) {
-    while let Some(first) = jobs.blocking_recv() {
+    let spin = Spin::default();
+    loop {
+        let Some(first) = spin.wait(|| jobs.try_recv().ok()).or_else(|| jobs.blocking_recv()) else { return };
         let mut batch = vec![first];
         while batch.len() < MAX_BATCH {
             let Ok(next) = jobs.try_recv() else { break };
