@@ -1,6 +1,6 @@
 //! Acquire + release pairs a second of one client, beside pgbench sending the same two statements in the same run.
 //!
-//! `DB_LOCKS_TEST_POSTGRES_URL=postgres://… cargo run --release -p db-locks-postgres --example postgres_pairs [seconds] [parameters]`
+//! `DB_LOCKS_TEST_POSTGRES_URL=postgres://… cargo run --release -p db-locks-postgres --example postgres_pairs [turns] [parameters]`
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -89,23 +89,32 @@ fn pgbench(url: &str, semaphore: bool, durable: bool, time: Duration) -> f64 {
 #[tokio::main(flavor = "current_thread")]
 async fn main() {
     let mut arguments = std::env::args().skip(1);
-    let seconds = arguments.next().map_or(5, |seconds| seconds.parse().unwrap());
+    let seconds = arguments.next().map_or(5_u32, |seconds| seconds.parse::<u32>().unwrap().max(1));
     let parameters = arguments.next().unwrap_or_default();
     let url = std::env::var("DB_LOCKS_TEST_POSTGRES_URL").expect("DB_LOCKS_TEST_POSTGRES_URL");
     let durable = !parameters.contains("durable_release=false");
     let mut config = LocksConfig::new("pairs");
     config.database_url = Some(format!("{url}?{parameters}"));
     let store = PostgresRepository::connect(&config).await.unwrap();
-    let time = Duration::from_secs(seconds);
+    let second = Duration::from_secs(1);
     for lock in [LockId::mutex("pairs", "ours").unwrap(), LockId::semaphore("pairs", "ours").unwrap()] {
-        pairs_per_second(&store, &lock, Duration::from_millis(500)).await;
-        // In turns, so that a busy moment of the machine hits both.
-        let (mut ours, mut theirs) = (0.0, 0.0);
-        for _ in 0..3 {
-            ours += pairs_per_second(&store, &lock, time / 3).await;
-            theirs += pgbench(&url, lock.is_semaphore(), durable, time / 3);
+        pairs_per_second(&store, &lock, second / 2).await;
+        // In turns of a second, and the median of them, so that a busy moment of the machine decides nothing.
+        let mut rounds = Vec::new();
+        for _ in 0..seconds {
+            let ours = pairs_per_second(&store, &lock, second).await;
+            rounds.push((ours, pgbench(&url, lock.is_semaphore(), durable, second)));
         }
-        let (ours, theirs) = (ours / 3.0, theirs / 3.0);
-        println!("{lock}: {ours:.0} pairs/s, pgbench {theirs:.0}, ratio {:.2}", ours / theirs);
+        let median = |of: fn(&(f64, f64)) -> f64| {
+            let mut values: Vec<f64> = rounds.iter().map(of).collect();
+            values.sort_by(f64::total_cmp);
+            values[values.len() / 2]
+        };
+        println!(
+            "{lock}: {:.0} pairs/s, pgbench {:.0}, ratio {:.2} (medians of {seconds} turns)",
+            median(|turn| turn.0),
+            median(|turn| turn.1),
+            median(|turn| turn.0 / turn.1)
+        );
     }
 }
