@@ -1,4 +1,4 @@
-//! Go's text/template language for Rust.
+#![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
 mod context;

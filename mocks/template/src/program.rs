@@ -19,6 +19,8 @@ pub(crate) enum Op {
     Constant(u32),
     Nil,
     Dot,
+    /// `$`, the data of the template.
+    Root,
     Variable(u32),
     /// Pushes a field of the dot.
     DotField(u32),
@@ -47,6 +49,8 @@ pub(crate) enum Op {
     Pop,
     /// Writes top and drops it.
     Print,
+    /// Writes a field of the dot.
+    PrintField(u32),
     /// Copies top to a variable.
     Store(u32),
     Jump(u32),
@@ -74,6 +78,9 @@ pub(crate) enum Op {
     Fail(u32),
     Return,
 }
+
+/// The number of `$` among the variables, which is kept apart since all templates have it.
+pub(crate) const ROOT: u32 = u32::MAX;
 
 /// The variables of a loop.
 #[derive(Clone, Copy, Debug)]
@@ -122,7 +129,7 @@ pub(crate) struct Unit {
     pub(crate) failures: Vec<Failure>,
     /// Names of templates it calls, and which they are once all are known.
     pub(crate) targets: Vec<(Box<str>, Option<usize>)>,
-    /// How many variables exist at most at one time, `$` included.
+    /// How many variables exist at most at one time, `$` apart.
     pub(crate) slots: usize,
     /// It holds white space at most.
     pub(crate) is_empty: bool,

@@ -4,7 +4,7 @@ use super::ast::{Command, Expr, ExprKind, Name, Pipeline, Span};
 use crate::Value;
 use crate::error::ParseErrorKind;
 use crate::functions::{Function, Functions};
-use crate::program::{Builtin, Failure, Op, Shape, Unit};
+use crate::program::{Builtin, Failure, Op, ROOT, Shape, Unit};
 
 /// An error and the offset of what caused it.
 pub(super) type EmitResult<T> = Result<T, (usize, ParseErrorKind)>;
@@ -29,8 +29,8 @@ pub(super) struct Scope {
 
 impl<'t, 'f> Builder<'t, 'f> {
     pub(super) fn new(name: &str, source: usize, functions: &'f Functions) -> Self {
-        let unit = Unit { name: name.into(), source, slots: 1, is_empty: true, ..Unit::default() };
-        Builder { unit, functions, scope: vec!["$"], ghosts: Vec::new() }
+        let unit = Unit { name: name.into(), source, is_empty: true, ..Unit::default() };
+        Builder { unit, functions, scope: Vec::new(), ghosts: Vec::new() }
     }
 
     /// The operation that will be emitted next.
@@ -99,6 +99,19 @@ impl<'t, 'f> Builder<'t, 'f> {
         Ok(slots)
     }
 
+    /// Emits an action that is printed, unless it sets a variable.
+    pub(super) fn action(&mut self, pipeline: &Pipeline<'t>) -> EmitResult<()> {
+        self.unit.is_empty = false;
+        if let Some(field) = lone_field(pipeline) {
+            let symbol = self.symbol(field.name);
+            self.emit(Op::PrintField(symbol), field.span)?;
+            return Ok(());
+        }
+        let silent = !self.pipeline(pipeline)?.is_empty();
+        self.emit(if silent { Op::Pop } else { Op::Print }, pipeline.span)?;
+        Ok(())
+    }
+
     fn declared(&mut self, variable: &Name<'t>) -> EmitResult<u32> {
         let slot = small(self.scope.len(), variable.span.start)?;
         self.scope.push(variable.name);
@@ -109,6 +122,9 @@ impl<'t, 'f> Builder<'t, 'f> {
     fn assigned(&mut self, variable: &Name<'t>) -> EmitResult<u32> {
         if let Some(slot) = self.find(variable.name) {
             return small(slot, variable.span.start);
+        }
+        if variable.name == "$" {
+            return Ok(ROOT);
         }
         // Go accepts this until it is reached.
         self.fail(Failure::UndefinedVariable(variable.name.to_owned()), variable.span)?;
@@ -231,6 +247,10 @@ impl<'t, 'f> Builder<'t, 'f> {
     }
 
     fn variable(&mut self, name: &'t str, span: Span) -> EmitResult<()> {
+        if name == "$" && self.find(name).is_none() {
+            self.emit(Op::Root, span)?;
+            return Ok(());
+        }
         if let Some(slot) = self.find(name) {
             let slot = small(slot, span.start)?;
             self.emit(Op::Variable(slot), span)?;
@@ -334,6 +354,17 @@ impl<'t, 'f> Builder<'t, 'f> {
         let target = index_of(known, |(known, _)| **known == *name, || (name.into(), None));
         self.emit(Op::Template { target, argument }, span)?;
         Ok(())
+    }
+}
+
+/// The field, if the pipeline is nothing but one, as most are.
+fn lone_field<'p, 't>(pipeline: &'p Pipeline<'t>) -> Option<&'p Name<'t>> {
+    let [Command { first: Expr { kind: ExprKind::Fields(fields), .. }, args }] = &*pipeline.commands else {
+        return None;
+    };
+    match &**fields {
+        [field] if args.is_empty() && pipeline.variables.is_empty() => Some(field),
+        _ => None,
     }
 }
 

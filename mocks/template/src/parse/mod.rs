@@ -42,6 +42,10 @@ pub(crate) fn parse(input: &Input<'_, '_>) -> Result<Vec<Unit>, ParseError> {
     Ok(parser.done)
 }
 
+fn error_at(input: &Input<'_, '_>, at: usize, kind: ParseErrorKind) -> ParseError {
+    ParseError::new(Location::find(input.name, input.text, at), kind)
+}
+
 struct Parser<'t, 'f> {
     input: &'t Input<'t, 'f>,
     tokens: Vec<Token<'t>>,
@@ -132,7 +136,7 @@ impl<'t, 'f> Parser<'t, 'f> {
     }
 
     fn error(&self, at: usize, kind: ParseErrorKind) -> ParseError {
-        ParseError::new(Location::find(self.input.name, self.input.text, at), kind)
+        error_at(self.input, at, kind)
     }
 
     fn unexpected(&self, token: &Token<'_>, context: &'static str) -> ParseError {
@@ -168,9 +172,9 @@ impl<'t, 'f> Parser<'t, 'f> {
 
     /// The level that is being read.
     fn level(&mut self) -> ParseResult<&mut Level<'t, 'f>> {
-        let error = self.error(0, ParseErrorKind::TooLarge);
+        let input = self.input;
         // There is always one: the first is removed only by `finish`.
-        self.levels.last_mut().ok_or(error)
+        self.levels.last_mut().ok_or_else(|| error_at(input, 0, ParseErrorKind::TooLarge))
     }
 
     /// Runs one step of compilation and gives its error a place.
@@ -216,12 +220,7 @@ impl<'t, 'f> Parser<'t, 'f> {
     /// `{{pipeline}}`, which is printed unless it sets a variable.
     fn command_action(&mut self) -> ParseResult<()> {
         let pipeline = self.pipeline("command", &Kind::Close)?;
-        self.build(|builder| {
-            builder.unit.is_empty = false;
-            let silent = !builder.pipeline(&pipeline)?.is_empty();
-            builder.emit(if silent { Op::Pop } else { Op::Print }, pipeline.span)
-        })?;
-        Ok(())
+        self.build(|builder| builder.action(&pipeline))
     }
 
     fn close(&mut self, context: &'static str) -> ParseResult<()> {
@@ -338,18 +337,16 @@ impl<'t, 'f> Parser<'t, 'f> {
     fn leave_round(&mut self, keyword: Keyword, span: Span) -> ParseResult<()> {
         let name = keyword.name();
         self.close(name)?;
-        let outside = self.error(span.start, ParseErrorKind::OutsideRange(name));
         let open = &self.level()?.open;
         let is_range = |open: &Open| open.keyword == Keyword::Range;
-        let mut around = open.iter().rposition(|open| is_range(open) && !open.in_else);
-        if around.is_none() {
-            return Err(outside);
-        }
+        let around = open.iter().rposition(|open| is_range(open) && !open.in_else);
+        let Some(mut around) = around else {
+            return Err(self.error(span.start, ParseErrorKind::OutsideRange(name)));
+        };
         if keyword == Keyword::Break {
             // In the else of a range that stands in a loop, Go's break ends that range only.
-            around = open.iter().rposition(is_range);
+            around = open.iter().rposition(is_range).unwrap_or(around);
         }
-        let around = around.unwrap_or(0);
         let withs = open.iter().skip(around).filter(|open| open.keyword == Keyword::With && !open.in_else);
         let withs = withs.count();
         let looping = open.get(around).is_some_and(|range| !range.in_else);

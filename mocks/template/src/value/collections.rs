@@ -70,6 +70,9 @@ struct MapInner {
     entries: Vec<(Arc<str>, Value)>,
 }
 
+/// Up to here comparing lengths one after the other is faster than a binary search.
+const SMALL: usize = 16;
+
 impl Map {
     /// An empty map.
     #[must_use]
@@ -93,6 +96,10 @@ impl Map {
     #[must_use]
     pub fn get(&self, key: &str) -> Option<&Value> {
         let entries = &self.0.entries;
+        if entries.len() <= SMALL {
+            let same = |(name, _): &&(Arc<str>, Value)| name.len() == key.len() && **name == *key;
+            return entries.iter().find(same).map(|(_, value)| value);
+        }
         let at = entries.binary_search_by(|(name, _)| (**name).cmp(key)).ok()?;
         entries.get(at).map(|(_, value)| value)
     }

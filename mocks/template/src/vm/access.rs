@@ -6,6 +6,7 @@ use crate::error::RenderErrorKind;
 use crate::{List, MissingKey, Value};
 
 /// The field `name` of a value.
+#[inline]
 pub(super) fn field<'a>(base: &Operand<'a>, name: &str, missing: MissingKey) -> VmResult<Operand<'a>> {
     let found = match base {
         Operand::Ref(Value::Map(map)) => map.get(name).map(Operand::Ref),

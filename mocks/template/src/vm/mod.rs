@@ -9,7 +9,7 @@ use operand::Operand;
 
 use crate::error::{Limit, Location, RenderError, RenderErrorKind};
 use crate::fmt::{self, Sink};
-use crate::program::{Op, Program, Shape, Unit};
+use crate::program::{Op, Program, ROOT, Shape, Unit};
 use crate::{Context, List, Map, Value};
 
 /// How deep lists and maps may stand inside one another: printing and dropping them recurses.
@@ -33,8 +33,9 @@ pub(crate) fn render(
         steps: limits.steps,
         max_depth: limits.depth,
         string_limit: limits.output_bytes,
-        stack: Vec::with_capacity(8),
-        variables: Vec::with_capacity(8),
+        stack: Vec::new(),
+        variables: Vec::new(),
+        root: Operand::Missing,
         dot: Operand::Missing,
         dots: Vec::new(),
         loops: Vec::new(),
@@ -55,6 +56,7 @@ struct Frame<'a> {
     at: usize,
     /// The first variable of the caller.
     base: usize,
+    root: Operand<'a>,
     dot: Operand<'a>,
     dots: usize,
     loops: usize,
@@ -77,6 +79,8 @@ struct Machine<'a> {
     string_limit: usize,
     stack: Vec<Operand<'a>>,
     variables: Vec<Operand<'a>>,
+    /// What `$` stands for.
+    root: Operand<'a>,
     dot: Operand<'a>,
     /// The dots that `with` and `range` have replaced.
     dots: Vec<Operand<'a>>,
@@ -97,7 +101,8 @@ impl<'a> Machine<'a> {
     fn run(&mut self, unit: &'a Unit, data: &'a Value, context: &mut Context<'_>) -> Result<(), RenderError> {
         let mut cursor = Cursor { unit, at: 0, base: 0 };
         self.dot = Operand::settled(Operand::Ref(data));
-        self.enter(&cursor, self.dot.clone());
+        self.root = self.dot.clone();
+        self.enter(&cursor);
         if data.depth() > MAX_VALUE_DEPTH {
             return Err(self.locate(&cursor, Limit::ValueDepth.into()));
         }
@@ -117,10 +122,9 @@ impl<'a> Machine<'a> {
         }
     }
 
-    /// Makes room for the variables of a template; the first is `$`.
-    fn enter(&mut self, cursor: &Cursor<'a>, data: Operand<'a>) {
+    /// Makes room for the variables of a template.
+    fn enter(&mut self, cursor: &Cursor<'a>) {
         self.variables.truncate(cursor.base);
-        self.variables.push(data);
         self.variables.resize(cursor.base + cursor.unit.slots, Operand::Missing);
     }
 
@@ -133,6 +137,7 @@ impl<'a> Machine<'a> {
             Op::Constant(at) => self.stack.push(unit.constants.get(at as usize).into()),
             Op::Nil => self.stack.push(Operand::Own(Value::Nil)),
             Op::Dot => self.stack.push(self.dot.clone()),
+            Op::Root => self.stack.push(self.root.clone()),
             Op::Variable(slot) => {
                 let variable = self.variables.get(cursor.base + slot as usize);
                 self.stack.push(variable.cloned().unwrap_or(Operand::Missing));
@@ -169,7 +174,15 @@ impl<'a> Machine<'a> {
             Op::Pop => {
                 self.pop();
             }
-            Op::Print => self.print()?,
+            Op::Print => {
+                let operand = self.pop();
+                self.print(&operand)?;
+            }
+            Op::PrintField(symbol) => {
+                let name = symbol_of(unit, symbol);
+                let operand = access::field(&self.dot, name, self.program.missing_key)?;
+                self.print(&operand)?;
+            }
             Op::Store(slot) => {
                 let value = self.stack.last().cloned().unwrap_or(Operand::Missing).settled();
                 self.set(cursor, Some(slot), value);
@@ -219,16 +232,21 @@ impl<'a> Machine<'a> {
     }
 
     fn set(&mut self, cursor: &Cursor<'a>, slot: Option<u32>, value: Operand<'a>) {
-        if let Some(slot) = slot
-            && let Some(variable) = self.variables.get_mut(cursor.base + slot as usize)
-        {
-            *variable = value;
+        match slot {
+            Some(ROOT) => self.root = value,
+            Some(slot) => {
+                if let Some(variable) = self.variables.get_mut(cursor.base + slot as usize) {
+                    *variable = value;
+                }
+            }
+            None => {}
         }
     }
 
     fn text(&mut self, unit: &'a Unit, start: usize, end: usize) -> VmResult<()> {
-        let text = self.program.sources.get(unit.source).and_then(|source| source.text.get(start..end));
-        self.sink.push(text.unwrap_or_default().as_bytes());
+        let source =
+            self.program.sources.get(unit.source).map_or(b"".as_slice(), |source| source.text.as_bytes());
+        self.sink.push(source.get(start..end).unwrap_or_default());
         self.check_output()
     }
 
@@ -236,8 +254,7 @@ impl<'a> Machine<'a> {
         if self.sink.is_full() { Err(Limit::Output.into()) } else { Ok(()) }
     }
 
-    fn print(&mut self) -> VmResult<()> {
-        let operand = self.pop();
+    fn print(&mut self, operand: &Operand<'a>) -> VmResult<()> {
         match operand.value() {
             Value::Nil => self.sink.push(self.program.no_value.as_bytes()),
             Value::Func(_) => return Err(RenderErrorKind::NotPrintable("func")),
@@ -275,11 +292,18 @@ impl<'a> Machine<'a> {
         let Some((name, function)) = unit.functions.get(function as usize) else {
             return Ok(());
         };
-        let mut args = std::mem::take(&mut self.args);
-        args.extend(self.take_args(count, piped).map(Operand::into_value));
-        let result = function.call(context, &args);
-        args.clear();
-        self.args = args;
+        let result = match count {
+            0 => function.call(context, &[]),
+            1 => function.call(context, &[self.pop().into_value()]),
+            _ => {
+                let mut args = std::mem::take(&mut self.args);
+                args.extend(self.take_args(count, piped).map(Operand::into_value));
+                let result = function.call(context, &args);
+                args.clear();
+                self.args = args;
+                result
+            }
+        };
         let value = result.map_err(|source| RenderErrorKind::Function { name: name.to_string(), source })?;
         self.push_result(value)
     }
@@ -359,12 +383,13 @@ impl<'a> Machine<'a> {
             unit: cursor.unit,
             at: cursor.at,
             base: cursor.base,
-            dot: std::mem::replace(&mut self.dot, dot.clone()),
+            root: std::mem::replace(&mut self.root, dot.clone()),
+            dot: std::mem::replace(&mut self.dot, dot),
             dots: self.dots.len(),
             loops: self.loops.len(),
         });
         *cursor = Cursor { unit, at: 0, base: cursor.base + cursor.unit.slots };
-        self.enter(cursor, dot);
+        self.enter(cursor);
         Ok(())
     }
 
@@ -376,6 +401,7 @@ impl<'a> Machine<'a> {
         self.variables.truncate(cursor.base);
         self.dots.truncate(frame.dots);
         self.loops.truncate(frame.loops);
+        self.root = frame.root;
         self.dot = frame.dot;
         *cursor = Cursor { unit: frame.unit, at: frame.at, base: frame.base };
         true
