@@ -1,9 +1,9 @@
 //! The behaviour suite on a SQLite file and on SQLite in memory.
 
 use std::collections::HashMap;
-use std::path::PathBuf;
+use std::path::Path;
 use std::process::ExitCode;
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 
 use async_trait::async_trait;
 use db_locks_conformance::{Backend, Store};
@@ -18,9 +18,23 @@ fn config(tenant: &str, url: &str) -> LocksConfig {
     config
 }
 
-/// A file for each trial, in a folder that goes away with the suite. Processes that the suite starts are given the file's URL.
+/// A file for each trial, in a folder that goes away with the suite. Processes that the suite starts (and kills) are given
+/// the file's URL, so they make no folder.
+#[derive(Default)]
 struct File {
-    folder: TempDir,
+    folder: OnceLock<TempDir>,
+}
+
+impl File {
+    fn folder(&self) -> Result<&Path, String> {
+        if self.folder.get().is_none() {
+            let folder =
+                tempfile::tempdir().map_err(|error| format!("cannot make a temporary folder: {error}"))?;
+            // Another trial may have been quicker; then this folder goes away again.
+            let _ = self.folder.set(folder);
+        }
+        self.folder.get().map(TempDir::path).ok_or_else(|| "no temporary folder".to_string())
+    }
 }
 
 #[async_trait]
@@ -30,7 +44,7 @@ impl Backend for File {
     }
 
     fn config(&self, tenant: &str) -> Result<LocksConfig, String> {
-        let path: PathBuf = self.folder.path().join(format!("{tenant}.db"));
+        let path = self.folder()?.join(format!("{tenant}.db"));
         Ok(config(tenant, &format!("sqlite:{}", path.display())))
     }
 
@@ -98,12 +112,5 @@ impl Backend for Memory {
 }
 
 fn main() -> ExitCode {
-    let folder = match tempfile::tempdir() {
-        Ok(folder) => folder,
-        Err(error) => {
-            eprintln!("cannot make a temporary folder: {error}");
-            return ExitCode::FAILURE;
-        }
-    };
-    db_locks_conformance::main(vec![Box::new(File { folder }), Box::new(Memory::default())])
+    db_locks_conformance::main(vec![Box::new(File::default()), Box::new(Memory::default())])
 }

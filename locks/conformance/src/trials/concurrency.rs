@@ -22,8 +22,8 @@ suite![
     one_of_many_gets_a_new_lock,
     distinct_keys_do_not_disturb_each_other,
     counter_of_8_processes_ends_exact: needs(Processes),
-    processes_killed_at_random_never_hold_together: needs(Processes) seconds(300),
-    killed_processes_of_a_semaphore_never_exceed_it: needs(Processes) seconds(300),
+    processes_killed_at_random_never_hold_together: needs(Processes) seconds(340),
+    killed_processes_of_a_semaphore_never_exceed_it: needs(Processes) seconds(340),
 ];
 
 /// A new witness, and the folder that it goes away with.
@@ -208,7 +208,7 @@ async fn live_and_die(f: &Fixture, asked: &Ask, size: usize) -> Outcome<Workers>
     let mut workers = Workers::start(f, asked, 8, None)?;
     let mut deaths = 0;
     while workers.witness.report()?.count() < enough || deaths < 5 {
-        sleep_ms(300 + random_below(500)).await;
+        sleep_ms(500 + random_below(1_000)).await;
         // Violations are looked for while they are fresh.
         workers.witness.report()?.check(size)?;
         workers.replace_one().await?;
