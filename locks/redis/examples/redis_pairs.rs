@@ -2,7 +2,9 @@
 //! redis-benchmark and beside the driver in blocking mode, which send the very same two commands (caught with MONITOR).
 //! And how long a handover takes: from the call of release in one client to the grant in another.
 //!
-//! `cargo run --release -p db-locks-redis --example redis_pairs -- redis://127.0.0.1:6379 [seconds]`
+//! All take turns in short slices and medians are printed, so that it means something on a busy machine too.
+//!
+//! `cargo run --release -p db-locks-redis --example redis_pairs -- redis://127.0.0.1:6379 [rounds]`
 
 use std::process::Command;
 use std::sync::Arc;
@@ -18,6 +20,8 @@ use futures_util::StreamExt;
 
 /// As it is sent.
 const LEASE_MS: &str = "15000";
+/// How long each of the compared sends at a time.
+const SLICE: Duration = Duration::from_millis(200);
 
 type Outcome<T = ()> = Result<T, Box<dyn std::error::Error>>;
 
@@ -57,7 +61,7 @@ fn release(lock: &LockId, held: MutexLock) -> ReleaseRequest {
 }
 
 /// Pairs a second of this many tasks, each with a lock of its own.
-async fn pairs(store: &Arc<RedisRepository>, tasks: usize, lock: &LockId, long: Duration) -> Outcome<f64> {
+async fn pairs(store: &Arc<RedisRepository>, tasks: usize, lock: &LockId) -> Outcome<f64> {
     let begun = Instant::now();
     let mut running = tokio::task::JoinSet::new();
     for task in 0..tasks {
@@ -65,7 +69,7 @@ async fn pairs(store: &Arc<RedisRepository>, tasks: usize, lock: &LockId, long: 
         let store = Arc::clone(store);
         running.spawn(async move {
             let mut done = 0_u32;
-            while begun.elapsed() < long {
+            while begun.elapsed() < SLICE {
                 pair(&store, &lock).await?;
                 done += 1;
             }
@@ -101,17 +105,11 @@ fn without_lease(command: &[String]) -> Vec<String> {
 }
 
 /// Requests a second of redis-benchmark, without pipelining.
-fn benchmark(
-    url: &redis::ConnectionInfo,
-    command: &[String],
-    connections: u32,
-    seconds: u64,
-) -> Outcome<f64> {
+fn benchmark(url: &redis::ConnectionInfo, command: &[String], connections: u32) -> Outcome<f64> {
     let address = url.addr().to_string();
     let (host, port) = address.rsplit_once(':').ok_or("an address without a port")?;
-    let requests = (seconds * 20_000).to_string();
     let output = Command::new("redis-benchmark")
-        .args(["-h", host, "-p", port, "-c", &connections.to_string(), "-n", &requests, "--csv"])
+        .args(["-h", host, "-p", port, "-c", &connections.to_string(), "-n", "4000", "--csv"])
         .args(without_lease(command))
         .output()?;
     let text = String::from_utf8_lossy(&output.stdout);
@@ -123,26 +121,21 @@ fn benchmark(
 }
 
 /// Pairs a second of redis-benchmark: it sends the two commands one after the other.
-fn benchmark_pairs(
-    url: &redis::ConnectionInfo,
-    pair: &[Vec<String>],
-    connections: u32,
-    seconds: u64,
-) -> Outcome<f64> {
+fn benchmark_pairs(url: &redis::ConnectionInfo, pair: &[Vec<String>], connections: u32) -> Outcome<f64> {
     let mut time = 0.0;
     for command in pair {
-        time += 1.0 / benchmark(url, command, connections, seconds)?;
+        time += 1.0 / benchmark(url, command, connections)?;
     }
     Ok(1.0 / time)
 }
 
 /// Pairs a second of the driver in blocking mode, sending ready-made bytes.
-fn blocking_pairs(url: &str, pair: &[Vec<String>], seconds: u64) -> Outcome<f64> {
+fn blocking_pairs(url: &str, pair: &[Vec<String>]) -> Outcome<f64> {
     let mut connection = redis::Client::open(url)?.get_connection()?;
     let packed: Vec<Vec<u8>> =
         pair.iter().map(|command| redis::cmd(&command[0]).arg(&command[1..]).get_packed_command()).collect();
     let (begun, mut done) = (Instant::now(), 0_u32);
-    while begun.elapsed() < Duration::from_secs(seconds) {
+    while begun.elapsed() < SLICE {
         for bytes in &packed {
             redis::ConnectionLike::req_packed_command(&mut connection, bytes)?;
         }
@@ -185,11 +178,44 @@ async fn handovers(
     Ok((took[count / 2], took[count - 1]))
 }
 
+/// What was measured, by name, one number a round.
+#[derive(Default)]
+struct Rates(Vec<(&'static str, Vec<f64>)>);
+
+impl Rates {
+    fn add(&mut self, name: &'static str, rate: f64) {
+        match self.0.iter_mut().find(|(known, _)| *known == name) {
+            Some((_, rates)) => rates.push(rate),
+            None => self.0.push((name, vec![rate])),
+        }
+    }
+
+    fn of(&self, name: &str) -> &[f64] {
+        self.0.iter().find(|(known, _)| *known == name).map(|(_, rates)| rates.as_slice()).unwrap_or_default()
+    }
+
+    fn print(&self) {
+        for (name, rates) in &self.0 {
+            println!("  {name}: {:.0} pairs/s", median(rates.clone()));
+        }
+    }
+
+    /// The median of the rounds' ratios: both sides of each were measured at nearly the same time.
+    fn ratio(&self, ours: &str, theirs: &str) -> f64 {
+        median(self.of(ours).iter().zip(self.of(theirs)).map(|(ours, theirs)| ours / theirs).collect())
+    }
+}
+
+fn median(mut numbers: Vec<f64>) -> f64 {
+    numbers.sort_by(f64::total_cmp);
+    numbers.get(numbers.len() / 2).copied().unwrap_or_default()
+}
+
 #[tokio::main]
 async fn main() -> Outcome {
     let mut args = std::env::args().skip(1);
     let url = args.next().unwrap_or_else(|| "redis://127.0.0.1:6379".to_string());
-    let seconds: u64 = args.next().map_or(Ok(3), |text| text.parse())?;
+    let rounds: usize = args.next().map_or(Ok(15), |text| text.parse())?;
     let mut config = LocksConfig::new("bench");
     config.redis_url = Some(url.clone());
     let store = RedisRepository::connect(&config).await?;
@@ -197,21 +223,23 @@ async fn main() -> Outcome {
     for lock in [LockId::mutex("bench", "pairs")?, LockId::semaphore("bench", "pairs")?] {
         let pair = commands_of_a_pair(&url, &store, &lock).await?;
         println!("{lock}: {} commands for a pair", pair.len());
-        for round in 1..=3 {
-            let ours = pairs(&store, 1, &lock, Duration::from_secs(seconds)).await?;
-            let theirs = benchmark_pairs(&info, &pair, 1, seconds)?;
-            let blocking = blocking_pairs(&url, &pair, seconds)?;
-            println!(
-                "  round {round}: {ours:.0} pairs/s; redis-benchmark {theirs:.0} (ratio {:.2}), blocking driver {blocking:.0} ({:.2})",
-                ours / theirs,
-                ours / blocking
-            );
+        let mut rates = Rates::default();
+        for _ in 0..rounds {
+            rates.add("one task", pairs(&store, 1, &lock).await?);
+            rates.add("redis-benchmark, 1 connection", benchmark_pairs(&info, &pair, 1)?);
+            rates.add("driver in blocking mode", blocking_pairs(&url, &pair)?);
+            rates.add("redis-benchmark, 50 connections", benchmark_pairs(&info, &pair, 50)?);
+            for (name, tasks) in [("16 tasks", 16), ("64 tasks", 64), ("256 tasks", 256)] {
+                rates.add(name, pairs(&store, tasks, &lock).await?);
+            }
         }
-        let theirs = benchmark_pairs(&info, &pair, 50, seconds)?;
-        println!("  redis-benchmark, 50 connections: {theirs:.0} pairs/s");
-        for tasks in [16, 64, 256] {
-            let rate = pairs(&store, tasks, &lock, Duration::from_secs(seconds)).await?;
-            println!("  {tasks} tasks on keys of their own: {rate:.0} pairs/s (ratio {:.2})", rate / theirs);
+        rates.print();
+        for (ours, theirs) in [
+            ("one task", "redis-benchmark, 1 connection"),
+            ("one task", "driver in blocking mode"),
+            ("256 tasks", "redis-benchmark, 50 connections"),
+        ] {
+            println!("  {ours} / {theirs}: {:.2}", rates.ratio(ours, theirs));
         }
     }
     let other = RedisRepository::connect(&config).await?;
