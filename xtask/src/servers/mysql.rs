@@ -17,6 +17,12 @@ GRANT ALL ON *.* TO 'app'@'%' WITH GRANT OPTION;
 /// Several servers at once exhaust the kernel's limit on native asynchronous IO.
 const NO_NATIVE_AIO: &str = "--innodb-use-native-aio=0";
 
+/// A server clears its folder for temporary tables when it starts: in a shared one it deletes those of its neighbours,
+/// which then abort.
+fn temporary_tables(home: &Home) -> Result<String> {
+    Ok(format!("--tmpdir={}", home.make_folder("tmp")?.display()))
+}
+
 pub(super) struct Mysql;
 
 impl Engine for Mysql {
@@ -38,6 +44,7 @@ impl Engine for Mysql {
         ];
         let mut args: Vec<String> = args.map(String::from).to_vec();
         args.push(format!("--datadir={}", home.data().display()));
+        args.push(temporary_tables(home)?);
         let installer = tools::find("mariadb-install-db")?;
         // Its bootstrap was seen to fail once on a machine under heavy load; what it left cannot be gone on with.
         if home.call(&installer, &args, Stdio::null()).is_ok() {
@@ -68,6 +75,7 @@ impl Engine for Mysql {
         ];
         let mut args: Vec<String> = args.map(String::from).to_vec();
         args.push(format!("--datadir={}", data.display()));
+        args.push(temporary_tables(home)?);
         args.push(format!("--port={}", ports[0]));
         args.push(format!("--init-file={}", home.path("setup.sql").display()));
         match home.durable {
