@@ -1,8 +1,8 @@
 //! What one round trip a call and kept connections are worth: acquire + release pairs a second of db-locks, one client, beside
 //! the usual design (a connection a call, and a read before each write) on the same database in the same run.
 //!
-//! `cargo xtask bench` starts durable servers and runs this; by hand, set `DB_LOCKS_TEST_POSTGRES_URL` and its like, and
-//! `cargo run --release -p db-locks-bench`. Databases without a URL are left out, and said to be.
+//! `cargo xtask servers up` starts private servers and prints the variables that name them; with these set, run
+//! `cargo run --release -p db-locks-bench`. Databases without a variable are left out, and said to be.
 #![forbid(unsafe_code)]
 
 mod naive;

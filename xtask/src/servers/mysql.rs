@@ -14,9 +14,6 @@ CREATE USER IF NOT EXISTS 'app'@'%' IDENTIFIED BY 'app';
 GRANT ALL ON *.* TO 'app'@'%' WITH GRANT OPTION;
 ";
 
-/// Several servers at once exhaust the kernel's limit on native asynchronous IO.
-const NO_NATIVE_AIO: &str = "--innodb-use-native-aio=0";
-
 /// A server clears its folder for temporary tables when it starts: in a shared one it deletes those of its neighbours,
 /// which then abort.
 fn temporary_tables(home: &Home) -> Result<String> {
@@ -40,7 +37,6 @@ impl Engine for Mysql {
             "--skip-name-resolve",
             "--innodb-log-file-size=8M",
             "--innodb-buffer-pool-size=32M",
-            NO_NATIVE_AIO,
         ];
         let mut args: Vec<String> = args.map(String::from).to_vec();
         args.push(format!("--datadir={}", home.data().display()));
@@ -71,7 +67,6 @@ impl Engine for Mysql {
             "--max-connections=600",
             "--innodb-log-file-size=8M",
             "--innodb-buffer-pool-size=64M",
-            NO_NATIVE_AIO,
         ];
         let mut args: Vec<String> = args.map(String::from).to_vec();
         args.push(format!("--datadir={}", data.display()));
