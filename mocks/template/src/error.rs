@@ -183,8 +183,8 @@ struct Failed {
 }
 
 impl RenderError {
-    pub(crate) fn new(location: Location, snippet: String, kind: RenderErrorKind) -> Self {
-        RenderError(Box::new(Failed { location, snippet, kind }))
+    pub(crate) fn new(location: Location, snippet: String, kind: Box<RenderErrorKind>) -> Self {
+        RenderError(Box::new(Failed { location, snippet, kind: *kind }))
     }
 
     /// Where.
@@ -239,6 +239,13 @@ pub enum Limit {
     /// Lists and maps stand too deep inside one another.
     #[error("value is nested too deeply")]
     ValueDepth,
+}
+
+/// Errors travel boxed inside the machine: a large error makes every result large.
+impl From<Limit> for Box<RenderErrorKind> {
+    fn from(limit: Limit) -> Self {
+        Box::new(RenderErrorKind::Limit(limit))
+    }
 }
 
 /// Why a rendering ended early.

@@ -97,7 +97,10 @@ impl Map {
     pub fn get(&self, key: &str) -> Option<&Value> {
         let entries = &self.0.entries;
         if entries.len() <= SMALL {
-            let same = |(name, _): &&(Arc<str>, Value)| name.len() == key.len() && **name == *key;
+            let first = key.as_bytes().first();
+            let same = |(name, _): &&(Arc<str>, Value)| {
+                name.len() == key.len() && name.as_bytes().first() == first && **name == *key
+            };
             return entries.iter().find(same).map(|(_, value)| value);
         }
         let at = entries.binary_search_by(|(name, _)| (**name).cmp(key)).ok()?;

@@ -15,14 +15,14 @@ pub(super) fn field<'a>(base: &Operand<'a>, name: &str, missing: MissingKey) -> 
         Operand::Missing => None,
         other => {
             let type_name = other.value().type_name();
-            return Err(RenderErrorKind::NoField { field: name.to_owned(), type_name });
+            return Err(Box::new(RenderErrorKind::NoField { field: name.to_owned(), type_name }));
         }
     };
     match (found, missing) {
         (Some(value), _) => Ok(value),
         (None, MissingKey::Default) => Ok(Operand::Missing),
         (None, MissingKey::Zero) => Ok(Operand::Own(Value::Nil)),
-        (None, MissingKey::Error) => Err(RenderErrorKind::MissingKey(name.to_owned())),
+        (None, MissingKey::Error) => Err(Box::new(RenderErrorKind::MissingKey(name.to_owned()))),
     }
 }
 
@@ -34,7 +34,7 @@ pub(super) fn field_with_arguments<'a>(
 ) -> VmResult<Operand<'a>> {
     match base {
         Operand::Missing => field(base, name, missing),
-        other if other.value().as_map().is_some() => Err(RenderErrorKind::NotAFunction),
+        other if other.value().as_map().is_some() => Err(Box::new(RenderErrorKind::NotAFunction)),
         other => field(other, name, missing),
     }
 }

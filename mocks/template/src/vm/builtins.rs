@@ -56,7 +56,7 @@ impl<'a> Machine<'a> {
     fn push_or_fail(&mut self, builtin: Builtin, result: Result<Value, String>) -> VmResult<()> {
         match result {
             Ok(value) => self.push_result(value),
-            Err(message) => Err(RenderErrorKind::Builtin { name: builtin.name(), message }),
+            Err(message) => Err(Box::new(RenderErrorKind::Builtin { name: builtin.name(), message })),
         }
     }
 
@@ -108,12 +108,12 @@ impl<'a> Machine<'a> {
         };
         if !function.arity().accepts(rest.len()) {
             let (want, got) = (function.arity().to_string(), rest.len());
-            return Err(RenderErrorKind::ArgumentCount { function: "call".to_owned(), want, got });
+            return Err(Box::new(RenderErrorKind::ArgumentCount { function: "call".to_owned(), want, got }));
         }
         let values: Vec<Value> = rest.iter().map(|arg| arg.value().clone()).collect();
         match function.call(context, &values) {
             Ok(value) => self.push_result(value),
-            Err(source) => Err(RenderErrorKind::Function { name: "call".to_owned(), source }),
+            Err(source) => Err(Box::new(RenderErrorKind::Function { name: "call".to_owned(), source })),
         }
     }
 }

@@ -15,7 +15,7 @@ use crate::{Context, List, Map, Value};
 /// How deep lists and maps may stand inside one another: printing and dropping them recurses.
 const MAX_VALUE_DEPTH: usize = 400;
 
-type VmResult<T> = Result<T, RenderErrorKind>;
+type VmResult<T> = Result<T, Box<RenderErrorKind>>;
 
 /// Renders a template of the program; gives the output, also what there was before an error.
 pub(crate) fn render(
@@ -214,7 +214,7 @@ impl<'a> Machine<'a> {
             Op::Template { target, argument } => self.template(target, argument, cursor)?,
             Op::Fail(at) => {
                 if let Some(failure) = unit.failures.get(at as usize) {
-                    return Err(failure.to_error());
+                    return Err(Box::new(failure.to_error()));
                 }
             }
             Op::Return => return Ok(self.leave(cursor)),
@@ -257,7 +257,7 @@ impl<'a> Machine<'a> {
     fn print(&mut self, operand: &Operand<'a>) -> VmResult<()> {
         match operand.value() {
             Value::Nil => self.sink.push(self.program.no_value.as_bytes()),
-            Value::Func(_) => return Err(RenderErrorKind::NotPrintable("func")),
+            Value::Func(_) => return Err(Box::new(RenderErrorKind::NotPrintable("func"))),
             value => fmt::write_value(&mut self.sink, value),
         }
         self.check_output()
@@ -374,7 +374,7 @@ impl<'a> Machine<'a> {
             return Ok(());
         };
         let Some(unit) = target.and_then(|target| self.program.units.get(target)) else {
-            return Err(RenderErrorKind::UndefinedTemplate(name.to_string()));
+            return Err(Box::new(RenderErrorKind::UndefinedTemplate(name.to_string())));
         };
         if self.frames.len() >= self.max_depth {
             return Err(Limit::Depth.into());
@@ -407,7 +407,7 @@ impl<'a> Machine<'a> {
         true
     }
 
-    fn locate(&self, cursor: &Cursor<'a>, kind: RenderErrorKind) -> RenderError {
+    fn locate(&self, cursor: &Cursor<'a>, kind: Box<RenderErrorKind>) -> RenderError {
         let (start, end) = cursor.unit.spans.get(cursor.at).copied().unwrap_or_default();
         let source = self.program.sources.get(cursor.unit.source);
         let (name, text) = source.map_or(("", ""), |source| (&*source.name, &*source.text));
@@ -461,7 +461,7 @@ fn count_loop<'a>(value: &Value, shape: Shape) -> VmResult<Loop<'a>> {
         other => other.as_i64().ok_or(RenderErrorKind::NotIterable(value.type_name()))?,
     };
     if shape.index.is_some() {
-        return Err(RenderErrorKind::TwoVariables);
+        return Err(Box::new(RenderErrorKind::TwoVariables));
     }
     Ok(Loop::Integer { next: 0, end })
 }
@@ -487,5 +487,5 @@ fn shorten(text: &str) -> String {
 /// An error of the whole rendering rather than of one part of the template.
 pub(crate) fn error_without_place(template: &str, what: String, kind: RenderErrorKind) -> RenderError {
     let location = Location { template: template.to_owned(), line: 1, column: 1 };
-    RenderError::new(location, what, kind)
+    RenderError::new(location, what, Box::new(kind))
 }
