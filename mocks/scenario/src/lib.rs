@@ -1,0 +1,25 @@
+#![doc = include_str!("../README.md")]
+#![forbid(unsafe_code)]
+
+mod directive;
+mod error;
+mod json;
+mod model;
+mod name;
+mod node;
+mod pairs;
+mod path;
+mod read;
+mod write;
+
+pub use directive::{constant, directives, literal};
+pub use error::{Problem, ScenarioError};
+pub use model::{Contents, Extra, Key, RequestRules, ResponsePlan, Scenario, Status, Wait};
+pub use name::{digest, generated_name, group_of, recorded_name};
+pub use pairs::{HeaderLists, Pairs};
+pub use path::{
+    Part, fixture_file, fixture_name, folder, literal as literal_path, method, method_folder,
+    name as valid_name, normalized as normalized_path, parts as path_parts, scenario_file,
+    variables as path_variables,
+};
+pub use read::Format;

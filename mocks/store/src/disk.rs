@@ -1,0 +1,232 @@
+//! Files of the data folder: every access stays inside it, every write is whole or not at all.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::Write as _;
+use std::path::{Component, Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, SystemTime};
+
+use crate::error::StoreError;
+
+/// Files begun and not finished are named so; they are no scenarios and no fixtures.
+pub(crate) const TEMPORARY: &str = ".writing-";
+
+/// What tells whether a file changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Stamp {
+    modified: Option<SystemTime>,
+    size: u64,
+    #[cfg(unix)]
+    inode: u64,
+}
+
+impl Stamp {
+    pub(crate) fn of(metadata: &fs::Metadata) -> Stamp {
+        Stamp {
+            modified: metadata.modified().ok(),
+            size: metadata.len(),
+            #[cfg(unix)]
+            inode: std::os::unix::fs::MetadataExt::ino(metadata),
+        }
+    }
+
+    pub(crate) fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// Whether the file was written so recently that somebody may still be writing.
+    pub(crate) fn is_fresh(&self, settle: Duration) -> bool {
+        let age = self.modified.and_then(|modified| SystemTime::now().duration_since(modified).ok());
+        age.is_some_and(|age| age < settle)
+    }
+}
+
+/// What is in the data folder.
+#[derive(Debug, Default)]
+pub(crate) struct Scan {
+    /// All files with relative paths, in order.
+    pub(crate) files: Vec<(PathBuf, Stamp)>,
+    /// What cannot be looked at, and why.
+    pub(crate) problems: Vec<(PathBuf, String)>,
+}
+
+/// The data folder.
+#[derive(Debug)]
+pub(crate) struct Disk {
+    /// Without symbolic links.
+    root: PathBuf,
+    next: AtomicU64,
+}
+
+impl Disk {
+    /// Opens the folder, making it if needed.
+    pub(crate) fn open(root: &Path) -> Result<Disk, StoreError> {
+        fs::create_dir_all(root).map_err(StoreError::io("make the data folder"))?;
+        let root = fs::canonicalize(root).map_err(StoreError::io("open the data folder"))?;
+        Ok(Disk { root, next: AtomicU64::new(0) })
+    }
+
+    /// The place of a relative path, checked part by part: only plain names, and no symbolic link
+    /// that leads out of the folder.
+    fn place(&self, relative: &Path) -> Result<PathBuf, StoreError> {
+        let mut place = self.root.clone();
+        for part in relative.components() {
+            let Component::Normal(name) = part else {
+                return Err(StoreError::Invalid {
+                    field: "path",
+                    expected: "a place inside the data folder",
+                });
+            };
+            place.push(name);
+            match fs::symlink_metadata(&place) {
+                Ok(metadata) if metadata.file_type().is_symlink() => {
+                    let target =
+                        fs::canonicalize(&place).map_err(StoreError::io("follow a symbolic link"))?;
+                    if !target.starts_with(&self.root) {
+                        let text = "a symbolic link there leads out of the data folder";
+                        return Err(StoreError::Conflict(text.to_owned()));
+                    }
+                    place = target;
+                }
+                // What is not there yet cannot be a link.
+                Ok(_) | Err(_) => {}
+            }
+        }
+        Ok(place)
+    }
+
+    pub(crate) fn exists(&self, relative: &Path) -> bool {
+        self.place(relative).is_ok_and(|place| fs::symlink_metadata(place).is_ok())
+    }
+
+    pub(crate) fn read(&self, relative: &Path) -> Result<Vec<u8>, StoreError> {
+        fs::read(self.place(relative)?).map_err(StoreError::io("read the file"))
+    }
+
+    /// Writes a file. When this returns, it is on disk, and nobody ever sees a part of it.
+    pub(crate) fn write(&self, relative: &Path, bytes: &[u8]) -> Result<Stamp, StoreError> {
+        let place = self.place(relative)?;
+        let folder = place.parent().unwrap_or(&self.root).to_path_buf();
+        self.make_folder(&folder)?;
+        // The new folders are no links, and whoever made some meanwhile has to pass this again.
+        let place = self.place(relative)?;
+        let number = self.next.fetch_add(1, Ordering::Relaxed);
+        let temporary = folder.join(format!("{TEMPORARY}{}-{number}", std::process::id()));
+        let written = write_synced(&temporary, bytes).and_then(|()| fs::rename(&temporary, &place));
+        if let Err(source) = written {
+            // What is left is ignored by all and removed at the next start.
+            let _ = fs::remove_file(&temporary);
+            return Err(StoreError::Io { action: "write the file", source });
+        }
+        sync_folder(&folder)?;
+        fs::metadata(&place)
+            .map(|metadata| Stamp::of(&metadata))
+            .map_err(StoreError::io("read the file back"))
+    }
+
+    /// Makes a folder and those above it, and makes them last.
+    fn make_folder(&self, folder: &Path) -> Result<(), StoreError> {
+        let mut missing: Vec<&Path> = Vec::new();
+        let mut at = folder;
+        while at != self.root && !at.is_dir() {
+            missing.push(at);
+            at = at.parent().unwrap_or(&self.root);
+        }
+        for folder in missing.into_iter().rev() {
+            match fs::create_dir(folder) {
+                Ok(()) => sync_folder(folder.parent().unwrap_or(&self.root))?,
+                Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists && folder.is_dir() => {}
+                Err(source) => return Err(StoreError::Io { action: "make a folder", source }),
+            }
+        }
+        Ok(())
+    }
+
+    /// Deletes a file and the folders that it leaves empty.
+    pub(crate) fn delete(&self, relative: &Path) -> Result<(), StoreError> {
+        let place = self.place(relative)?;
+        match fs::remove_file(&place) {
+            Ok(()) => {}
+            // Somebody was faster; it is gone either way.
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+            Err(source) => return Err(StoreError::Io { action: "delete the file", source }),
+        }
+        let mut folder = place.parent();
+        while let Some(at) = folder.filter(|at| *at != self.root && at.starts_with(&self.root)) {
+            if fs::remove_dir(at).is_err() {
+                // Not empty: it is the last one that changed.
+                return sync_folder(at);
+            }
+            folder = at.parent();
+        }
+        sync_folder(&self.root)
+    }
+
+    /// Looks at all below the folder.
+    pub(crate) fn scan(&self) -> Scan {
+        let Scan { mut files, mut problems } = Scan::default();
+        let mut folders = vec![PathBuf::new()];
+        while let Some(folder) = folders.pop() {
+            let entries = match fs::read_dir(self.root.join(&folder)) {
+                Ok(entries) => entries,
+                Err(error) => {
+                    problems.push((folder.clone(), format!("{}: {error}", folder.display())));
+                    continue;
+                }
+            };
+            for entry in entries.flatten() {
+                let name = entry.file_name();
+                if name.to_string_lossy().starts_with('.') {
+                    continue;
+                }
+                let relative = folder.join(&name);
+                match entry.file_type() {
+                    Ok(kind) if kind.is_dir() => folders.push(relative),
+                    Ok(kind) if kind.is_file() => {
+                        if let Ok(metadata) = entry.metadata() {
+                            files.push((relative, Stamp::of(&metadata)));
+                        }
+                    }
+                    Ok(kind) if kind.is_symlink() => match self.place(&relative) {
+                        Ok(target) => {
+                            // A link to a folder would show its files twice, or endlessly.
+                            let file = fs::metadata(&target).ok().filter(fs::Metadata::is_file);
+                            files.extend(file.map(|metadata| (relative, Stamp::of(&metadata))));
+                        }
+                        Err(error) => {
+                            problems.push((relative.clone(), format!("{}: {error}", relative.display())))
+                        }
+                    },
+                    _ => {}
+                }
+            }
+        }
+        files.sort_by(|a, b| a.0.cmp(&b.0));
+        Scan { files, problems }
+    }
+
+    /// Removes what killed writers left.
+    pub(crate) fn clean(&self) {
+        let mut folders = vec![self.root.clone()];
+        while let Some(folder) = folders.pop() {
+            for entry in fs::read_dir(&folder).into_iter().flatten().flatten() {
+                let is_folder = entry.file_type().is_ok_and(|kind| kind.is_dir());
+                if is_folder {
+                    folders.push(entry.path());
+                } else if entry.file_name().to_string_lossy().starts_with(TEMPORARY) {
+                    let _ = fs::remove_file(entry.path());
+                }
+            }
+        }
+    }
+}
+
+fn write_synced(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    let mut file = OpenOptions::new().write(true).create_new(true).open(path)?;
+    file.write_all(bytes)?;
+    file.sync_all()
+}
+
+fn sync_folder(folder: &Path) -> Result<(), StoreError> {
+    File::open(folder).and_then(|folder| folder.sync_all()).map_err(StoreError::io("sync the folder"))
+}

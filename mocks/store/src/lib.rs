@@ -1,0 +1,13 @@
+#![doc = include_str!("../README.md")]
+#![forbid(unsafe_code)]
+
+mod disk;
+mod error;
+mod load;
+mod snapshot;
+mod store;
+mod watch;
+
+pub use error::{LoadProblem, StoreError, StoreErrorKind};
+pub use snapshot::{FixtureFolder, Snapshot, Stored, StoredFixture};
+pub use store::{Store, StoreOptions};

@@ -1,0 +1,115 @@
+//! From files to scenarios and fixtures.
+
+use std::ffi::OsStr;
+use std::path::Path;
+use std::sync::Arc;
+
+use api_mock_scenario::{Format, Scenario, fixture_name, method};
+use bytes::Bytes;
+
+use crate::error::StoreError;
+use crate::snapshot::{Stored, StoredFixture};
+use crate::store::StoreOptions;
+
+/// What a file is, by its name and folder.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum FileKind {
+    Scenario(Format),
+    /// YAML that is a scenario only if it looks like one.
+    Perhaps,
+    /// A fixture: its folder with slashes, and its name.
+    Fixture {
+        folder: String,
+        name: String,
+    },
+    Other,
+}
+
+/// Folders of newer versions that hold other things, unless a method's folder is inside.
+const FOREIGN: [&str; 5] = ["history", "shared_vars", "groups", "oapi_specs", "assets"];
+
+pub(crate) fn kind(relative: &Path) -> FileKind {
+    let parent = relative.parent().unwrap_or(Path::new(""));
+    let in_method = parent.file_name().and_then(OsStr::to_str).is_some_and(|name| {
+        // Exactly as such folders are named.
+        method(name).is_some_and(|method| method == name)
+    });
+    let file_name = relative.file_name().and_then(OsStr::to_str).unwrap_or_default();
+    match relative.extension().and_then(OsStr::to_str).unwrap_or_default() {
+        "scr" => FileKind::Scenario(Format::Yaml),
+        "yaml" | "yml" if in_method => FileKind::Scenario(Format::Yaml),
+        "json" if in_method => FileKind::Scenario(Format::Json),
+        "yaml" | "yml" => {
+            let first =
+                relative.components().next().map(|part| part.as_os_str().to_string_lossy().into_owned());
+            let foreign = first.is_some_and(|first| FOREIGN.contains(&first.as_str()));
+            if foreign { FileKind::Other } else { FileKind::Perhaps }
+        }
+        "dat" => match fixture_name(file_name) {
+            Some(name) => FileKind::Fixture { folder: with_slashes(parent), name },
+            None => FileKind::Other,
+        },
+        _ => FileKind::Other,
+    }
+}
+
+pub(crate) fn with_slashes(path: &Path) -> String {
+    let parts: Vec<_> = path.components().map(|part| part.as_os_str().to_string_lossy()).collect();
+    parts.join("/")
+}
+
+/// Makes a scenario of a file; `None` if it does not look like one and does not have to.
+pub(crate) fn scenario(
+    relative: &Path,
+    bytes: Vec<u8>,
+    kind: &FileKind,
+) -> Result<Option<Stored>, StoreError> {
+    let name = with_slashes(relative);
+    let Ok(text) = String::from_utf8(bytes) else {
+        return Err(StoreError::Conflict(format!("{name}: expected text, found bytes that are not UTF-8")));
+    };
+    if *kind == FileKind::Perhaps && !looks_like_scenario(&text) {
+        return Ok(None);
+    }
+    let format = if let FileKind::Scenario(format) = kind { *format } else { Format::Yaml };
+    let scenario = Scenario::parse(&text, format).map_err(|error| Box::new(error.in_file(name)))?;
+    let text: Arc<str> = match format {
+        Format::Yaml => text.into(),
+        Format::Json => scenario.to_yaml().into(),
+    };
+    Ok(Some(Stored { scenario, text, file: relative.to_path_buf(), by_hand: true }))
+}
+
+fn looks_like_scenario(text: &str) -> bool {
+    ["method:", "path:", "response:"].iter().all(|key| text.lines().any(|line| line.starts_with(key)))
+}
+
+pub(crate) fn fixture(bytes: Vec<u8>) -> StoredFixture {
+    StoredFixture::new(Bytes::from(bytes))
+}
+
+/// Refuses what is over the limit before it is read.
+pub(crate) fn check_size(kind: &FileKind, size: u64, options: &StoreOptions) -> Result<(), StoreError> {
+    let (what, limit) = match kind {
+        FileKind::Fixture { .. } => ("a fixture", options.max_fixture_bytes),
+        _ => ("a scenario", options.max_scenario_bytes),
+    };
+    if size > limit { Err(StoreError::TooLarge { what, size, limit }) } else { Ok(()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_files_are() {
+        let scenario = |path: &str| kind(Path::new(path)) == FileKind::Scenario(Format::Yaml);
+        assert!(scenario("a/GET/x.scr") && scenario("x.scr") && scenario("groups/GET/y.yaml"));
+        assert_eq!(kind(Path::new("GET/x.json")), FileKind::Scenario(Format::Json));
+        assert_eq!(kind(Path::new("hand.yaml")), FileKind::Perhaps);
+        assert_eq!(kind(Path::new("history/one.yaml")), FileKind::Other);
+        assert_eq!(kind(Path::new("oapi_specs/one.json")), FileKind::Other);
+        let fixture = FileKind::Fixture { folder: "v1/GET".to_owned(), name: "lines.txt".to_owned() };
+        assert_eq!(kind(Path::new("v1/GET/lines.txt.dat")), fixture);
+    }
+}
