@@ -112,8 +112,9 @@ impl LockGuard {
                 return;
             }
             tokio::select! {
-                () = tokio::time::sleep_until(now.until - margin) => return,
+                biased;
                 changed = trust.changed() => if changed.is_err() { return },
+                () = tokio::time::sleep_until(now.until - margin) => return,
             }
         }
     }
@@ -123,9 +124,11 @@ impl LockGuard {
         self.renewed.as_ref().map_or_else(Instant::now, |renewed| renewed.trust.borrow().until)
     }
 
-    /// The reason, if the lock is lost already.
+    /// The reason, if the lock is lost already. Looks at the clock itself: in a process that was stopped and goes on, this
+    /// may be asked before the task that tells of losses has run again.
     pub fn lost_now(&self) -> Option<Lost> {
-        self.renewed.as_ref().and_then(|renewed| renewed.trust.borrow().lost)
+        let trust = *self.renewed.as_ref()?.trust.borrow();
+        trust.lost.or_else(|| (trust.until <= Instant::now()).then_some(Lost::Expired))
     }
 
     /// Whether the lease can still be trusted.

@@ -50,7 +50,7 @@ pub use db_locks_core::{
 };
 pub use guard::{LockGuard, Lost};
 pub use locks::{Acquire, Locks};
-pub use manager::{LockManagerImpl, WaitEvent, WaitObserver};
+pub use manager::{LockManagerImpl, VersionSource, WaitEvent, WaitObserver};
 /// The process-wide Prometheus registry, and the type of any other.
 pub use prometheus::{Registry, default_registry};
 pub use stores::{DefaultLockStore, FairLockStore};

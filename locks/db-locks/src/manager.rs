@@ -33,9 +33,14 @@ struct Inner {
     room: WaitRoom,
     held: Arc<HeldLocks>,
     observer: Option<WaitObserver>,
+    versions: VersionSource,
     /// Clean-ups behind callers that went away.
     cleanups: TaskTracker,
 }
+
+/// Gives a version that was never given before, for each acquisition and renewal: random UUIDs, unless a simulation
+/// that must replay says otherwise.
+pub type VersionSource = Arc<dyn Fn() -> String + Send + Sync>;
 
 /// Told what an acquisition waits for, each time the database has said it is still busy.
 pub type WaitObserver = Arc<dyn Fn(&WaitEvent) + Send + Sync>;
@@ -84,6 +89,29 @@ impl LockManagerImpl {
         registry: &Registry,
         observer: Option<WaitObserver>,
     ) -> LockResult<Self> {
+        Self::build(config, store, registry, observer, Arc::new(new_version))
+    }
+
+    /// As [`Self::new`], with versions from elsewhere. They must differ from all others, other processes' too.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn with_version_source(
+        config: &LocksConfig,
+        store: Box<dyn LockStore>,
+        registry: &Registry,
+        versions: VersionSource,
+    ) -> LockResult<Self> {
+        Self::build(config, store, registry, None, versions)
+    }
+
+    fn build(
+        config: &LocksConfig,
+        store: Box<dyn LockStore>,
+        registry: &Registry,
+        observer: Option<WaitObserver>,
+        versions: VersionSource,
+    ) -> LockResult<Self> {
         config.validate()?;
         let owner = config.owner.clone().unwrap_or_else(default_owner);
         db_locks_core::lock_id::validate_name("owner", &owner, MAX_OWNER_BYTES)?;
@@ -98,6 +126,7 @@ impl LockManagerImpl {
                 metrics,
                 owner,
                 observer,
+                versions,
                 cleanups: TaskTracker::new(),
             }),
         })
@@ -274,7 +303,8 @@ impl LockManager for LockManagerImpl {
         let inner = &self.inner;
         let lock = inner.store.lock_id(opts)?;
         let limit = Duration::from_millis(opts.time_to_wait_ms().unsigned_abs());
-        let attempt = Attempt { version: new_version(), owner: inner.owner.clone(), wait: !limit.is_zero() };
+        let attempt =
+            Attempt { version: (inner.versions)(), owner: inner.owner.clone(), wait: !limit.is_zero() };
         let mut ticket =
             Ticket { inner: inner.clone(), lock: lock.clone(), version: attempt.version.clone(), open: true };
         let started = Instant::now();
@@ -318,7 +348,7 @@ impl LockManager for LockManagerImpl {
     async fn send_heartbeat(&self, opts: &SendHeartbeatOptions) -> LockResult<MutexLock> {
         let inner = &self.inner;
         // Minted once, so that a renewal whose answer was lost is recognised when it is sent again (R9).
-        let new_version = new_version();
+        let new_version = (inner.versions)();
         let result = inner.call("heartbeat", || inner.store.send_heartbeat(opts, &new_version)).await;
         match &result {
             Ok(lock) => inner.held.renewed(&opts.version, lock),

@@ -4,7 +4,7 @@
 //! One task does both, and never waits for the database itself: renewals run beside it, so the clock that tells of a
 //! loss ticks on while a renewal hangs. Each pass renews everything that is due soon in one call to the store.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
@@ -39,7 +39,8 @@ struct Shared {
 
 #[derive(Default)]
 struct State {
-    entries: HashMap<u64, Entry>,
+    /// Ordered, so that one seed replays everything.
+    entries: BTreeMap<u64, Entry>,
     next_id: u64,
     running: bool,
 }
@@ -144,8 +145,9 @@ async fn run(shared: Weak<Shared>) {
         let Some(next) = strong.pass() else { return };
         let changed = strong.changed.notified();
         tokio::select! {
-            () = tokio::time::sleep_until(next) => {}
+            biased;
             () = changed => {}
+            () = tokio::time::sleep_until(next) => {}
         }
     }
 }
@@ -203,7 +205,7 @@ impl Shared {
         // The version stays: a release that overtakes this renewal finds its lock, and the renewal then finds none.
         let requests: Vec<_> =
             batch.iter().map(|(_, handle)| (handle.clone(), handle.version.clone())).collect();
-        let started = std::time::Instant::now();
+        let started = Instant::now();
         let replies = self.store.send_heartbeats(&requests).await;
         let mut state = self.state();
         for ((id, _), reply) in batch.into_iter().zip(replies) {

@@ -4,7 +4,7 @@
 //! until they are first, or until their place in the queue must be confirmed. One task shows for all of them
 //! together that the process lives (R6); it runs only while somebody waits.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
@@ -29,8 +29,8 @@ struct Shared {
 
 #[derive(Default)]
 struct Room {
-    /// The waiters of each lock, by their number in the database's queue.
-    seats: HashMap<LockId, Vec<Arc<Seat>>>,
+    /// The waiters of each lock, by their number in the database's queue. Ordered, so that one seed replays everything.
+    seats: BTreeMap<LockId, Vec<Arc<Seat>>>,
     beating: bool,
 }
 
@@ -166,7 +166,8 @@ impl WaitSeat {
         loop {
             let pause = pace.pause(busy, self.is_first()).min(at_most);
             tokio::select! {
-                () = tokio::time::sleep_until(started + pause) => return,
+                // In the order written, not by chance: one seed replays everything.
+                biased;
                 () = &mut rung => {
                     pace.reset();
                     return;
@@ -177,6 +178,7 @@ impl WaitSeat {
                         return;
                     }
                 }
+                () = tokio::time::sleep_until(started + pause) => return,
             }
         }
     }

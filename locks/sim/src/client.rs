@@ -1,0 +1,184 @@
+//! What the processes of a schedule do: take locks in every way that the library offers, hold them, write under them,
+//! give them back or not, and change their minds.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use db_locks::{AcquireLockOptionsBuilder, LockManager, Locks, MutexLock, SendHeartbeatOptions};
+use tokio::time::Instant;
+
+use crate::history::Fact;
+use crate::memory::MemoryRepository;
+use crate::network::World;
+use crate::rng::Rng;
+
+/// One process.
+#[derive(Clone)]
+pub(crate) struct Process {
+    pub(crate) world: Arc<World>,
+    pub(crate) client: u32,
+    pub(crate) locks: Locks,
+    pub(crate) store: Arc<MemoryRepository>,
+    pub(crate) habits: Habits,
+}
+
+/// What all the processes of a schedule have in common.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Habits {
+    pub(crate) lease_ms: u64,
+    /// The size of the semaphore, if there is one.
+    pub(crate) semaphore_size: Option<u32>,
+    /// Some acquisitions pass the queue.
+    pub(crate) unfair_percent: u64,
+}
+
+/// One acquisition, as planned.
+struct Wish {
+    size: Option<u32>,
+    wait_ms: u64,
+    hold: Duration,
+    fair: bool,
+    delete: bool,
+    change_of_mind: Option<Duration>,
+}
+
+impl Process {
+    /// One task: some acquisitions, one after the other.
+    pub(crate) async fn work(self, mut rng: Rng) {
+        for _ in 0..rng.between(1, 4) {
+            tokio::time::sleep(Duration::from_millis(rng.between(0, 400))).await;
+            let wish = self.wish(&mut rng);
+            if rng.percent(60) {
+                self.with_a_guard(wish, &mut rng).await
+            } else {
+                self.by_hand(wish, &mut rng).await
+            }
+        }
+    }
+
+    fn wish(&self, rng: &mut Rng) -> Wish {
+        let lease_ms = self.habits.lease_ms;
+        Wish {
+            size: self.habits.semaphore_size.filter(|_| rng.percent(40)),
+            wait_ms: if rng.percent(15) { 0 } else { rng.between(100, 8_000) },
+            hold: Duration::from_millis(rng.between(1, lease_ms * 2)),
+            fair: !rng.percent(self.habits.unfair_percent),
+            delete: rng.percent(15),
+            change_of_mind: rng.percent(15).then(|| Duration::from_millis(rng.between(1, 1_500))),
+        }
+    }
+
+    fn note(&self, what: &'static str, answer: &dyn std::fmt::Debug) {
+        self.world.note(self.client, Fact::Ended { what, answer: format!("{answer:?}") });
+    }
+
+    fn trusts(&self, lock: &MutexLock) -> Option<u64> {
+        let id = lock.lock_id().ok()?;
+        // A handle of a fair store is named after its version; its lock is the semaphore.
+        let (version, token) = (lock.version.clone(), lock.fencing_token.unwrap_or(0));
+        Some(self.world.trusts(self.client, |hold| Fact::Trusts { hold, lock: id, version, token }))
+    }
+
+    /// Runs something unless the mind is changed before it is done.
+    async fn unless_changed<T>(wish: &Wish, future: impl Future<Output = T>) -> Option<T> {
+        match wish.change_of_mind {
+            Some(after) => tokio::time::timeout(after, future).await.ok(),
+            None => Some(future.await),
+        }
+    }
+
+    async fn with_a_guard(&self, wish: Wish, rng: &mut Rng) {
+        let acquire = match wish.size {
+            Some(size) => self.locks.semaphore("s", size),
+            None => self.locks.mutex("a"),
+        };
+        let acquire = acquire
+            .lease(Duration::from_millis(self.habits.lease_ms))
+            .wait(Duration::from_millis(wish.wait_ms))
+            .fair(wish.fair)
+            .delete_on_release(wish.delete);
+        let guard = match Self::unless_changed(&wish, acquire.acquire()).await {
+            None => return self.note("acquire", &"given up"),
+            Some(Err(error)) => return self.note("acquire", &error.kind()),
+            Some(Ok(guard)) => guard,
+        };
+        let Some(hold) = self.trusts(guard.lock()) else { return };
+        let (key, token) =
+            (guard.lock().semaphore_key.clone().unwrap_or_else(|| "a".into()), guard.fencing_token());
+        let work = async {
+            // The clock is the guard's own judge, at any moment.
+            if guard.is_held() {
+                let _ = self.store.write(&key, token, "first").await;
+            }
+            tokio::time::sleep(wish.hold).await;
+            let _ = self.store.write(&key, token, "last").await;
+        };
+        let lost = tokio::select! {
+            biased;
+            lost = guard.lost() => Some(lost),
+            () = work => guard.lost_now(),
+        };
+        match lost {
+            Some(lost) => self.world.stops(self.client, hold, lost.as_str()),
+            None => self.world.stops(self.client, hold, "released"),
+        }
+        if rng.percent(70) {
+            let released = guard.release().await.map_err(|error| error.kind());
+            self.note("release", &released);
+        }
+    }
+
+    async fn by_hand(&self, wish: Wish, rng: &mut Rng) {
+        let manager = self.locks.manager().clone();
+        let millis = |ms: u64| i64::try_from(ms).unwrap_or(i64::MAX);
+        let mut options = AcquireLockOptionsBuilder::new(if wish.size.is_some() { "s" } else { "a" })
+            .with_lease_duration_millis(millis(self.habits.lease_ms))
+            .with_override_time_to_wait_for_lock_ms(millis(wish.wait_ms))
+            .with_fair(wish.fair)
+            .with_delete_on_release(wish.delete);
+        if let Some(size) = wish.size {
+            options = options.with_semaphore_max_size(size);
+        }
+        let options = options.build();
+        let mut lock = match Self::unless_changed(&wish, manager.acquire_lock(&options)).await {
+            None => return self.note("acquire", &"given up"),
+            Some(Err(error)) => return self.note("acquire", &error.kind()),
+            Some(Ok(lock)) => lock,
+        };
+        let Some(hold) = self.trusts(&lock) else { return };
+        for _ in 0..rng.between(0, 2) {
+            let pause = Duration::from_millis(rng.between(1, self.habits.lease_ms));
+            if !self.sleep_while_trusted(&lock, pause).await {
+                return self.world.stops(self.client, hold, "expired");
+            }
+            match self.heartbeat(&lock).await {
+                Some(renewed) => lock = renewed,
+                None => return self.world.stops(self.client, hold, "not renewed"),
+            }
+            self.world.note(self.client, Fact::Renewed { hold, version: lock.version.clone() });
+        }
+        self.sleep_while_trusted(&lock, wish.hold / 4).await;
+        self.world.stops(self.client, hold, "released");
+        if rng.percent(90) {
+            let released =
+                manager.release_lock(&lock.to_release_options()).await.map_err(|error| error.kind());
+            self.note("release", &released);
+        }
+    }
+
+    /// False when the lease was over first.
+    async fn sleep_while_trusted(&self, lock: &MutexLock, pause: Duration) -> bool {
+        let ends_at = Instant::from_std(lock.remaining.ends_at());
+        tokio::time::timeout_at(ends_at, tokio::time::sleep(pause)).await.is_ok()
+    }
+
+    /// The renewed lock, if that was known before the lease was over.
+    async fn heartbeat(&self, lock: &MutexLock) -> Option<MutexLock> {
+        let options: SendHeartbeatOptions = lock.to_heartbeat_options();
+        let ends_at = Instant::from_std(lock.remaining.ends_at());
+        let renewal = tokio::time::timeout_at(ends_at, self.locks.manager().send_heartbeat(&options));
+        let renewed = renewal.await.ok()?.ok()?;
+        // An answer can be so late that the new lease is over too.
+        (Instant::from_std(renewed.remaining.ends_at()) > Instant::now()).then_some(renewed)
+    }
+}
