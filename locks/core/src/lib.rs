@@ -15,6 +15,7 @@
 #![forbid(unsafe_code)]
 
 pub mod config;
+pub mod eager;
 pub mod error;
 pub mod lock_id;
 pub mod manager;

@@ -10,6 +10,7 @@ use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::ReturnValuesOnConditionCheckFailure;
+use db_locks_core::eager::Eager;
 use db_locks_core::{
     AcquireRequest, Acquired, Capabilities, LockError, LockId, LockRepository, LockResult, LocksConfig,
     MutexLock, MutexRepository, ReleaseRequest, RenewRequest, Semaphore, SemaphoreRepository,
@@ -41,6 +42,7 @@ pub struct DynamoRepository {
     pub(crate) seen: Observations,
     pub(crate) reads: SharedReads,
     last_stamp: AtomicU64,
+    eager: Eager,
 }
 
 impl std::fmt::Debug for DynamoRepository {
@@ -88,6 +90,7 @@ impl DynamoRepository {
             seen: Observations::default(),
             reads: SharedReads::default(),
             last_stamp: AtomicU64::new(0),
+            eager: Eager::default(),
         };
         if config.run_database_migrations() {
             repository.migrate().await?;
@@ -121,7 +124,8 @@ impl DynamoRepository {
     pub(crate) async fn read(&self, lock: &LockId) -> LockResult<(Item, Instant)> {
         let (table, sent) = (self.table(lock), Instant::now());
         let request = self.client.get_item().table_name(table).key("pk", s(lock.encoded()));
-        let reply = request.consistent_read(self.consistent_reads).send().await;
+        let request = request.consistent_read(self.consistent_reads);
+        let reply = self.eager.wait(request.send(), tokio::task::yield_now).await;
         let output = reply.map_err(|error| from_sdk(&format!("read the {lock}"), table, error))?;
         Ok((codec::item(output.item)?, sent))
     }
@@ -139,7 +143,7 @@ impl DynamoRepository {
             .return_values(update.returns())
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
             .set_expression_attribute_values(Some(update.values));
-        match request.send().await {
+        match self.eager.wait(request.send(), tokio::task::yield_now).await {
             Ok(output) => Ok(Answer::Done(codec::item(output.attributes)?, sent)),
             Err(SdkError::ServiceError(error)) if error.err().is_conditional_check_failed_exception() => {
                 let UpdateItemError::ConditionalCheckFailedException(refusal) = error.into_err() else {

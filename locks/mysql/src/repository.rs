@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use async_trait::async_trait;
+use db_locks_core::eager::Eager;
 use db_locks_core::lock_id::slot_number;
 use db_locks_core::protocol::{CLIENT_TTL_MS, key_means_slot};
 use db_locks_core::{
@@ -39,6 +40,7 @@ pub struct MysqlRepository {
     sql: Statements,
     /// Names this repository among the processes that wait.
     client_id: String,
+    eager: Eager,
 }
 
 impl fmt::Debug for MysqlRepository {
@@ -69,6 +71,7 @@ impl MysqlRepository {
             sql: Statements::new(&settings.tables),
             client_id: db_locks_core::models::new_version(),
             settings,
+            eager: Eager::default(),
         });
         if repository.settings.migrate {
             repository.migrate().await?;
@@ -129,7 +132,8 @@ impl MysqlRepository {
         work: impl Future<Output = Result<T, Fault>>,
     ) -> LockResult<T> {
         let timeout = self.settings.request_timeout;
-        let outcome = tokio::time::timeout(timeout, work).await.unwrap_or(Err(Fault::Answer(timeout)));
+        let reply = self.eager.wait(tokio::time::timeout(timeout, work), tokio::task::yield_now).await;
+        let outcome = reply.unwrap_or(Err(Fault::Answer(timeout)));
         outcome.map_err(|fault| fault.into_lock_error(&self.settings.place, task))
     }
 

@@ -3,6 +3,7 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use db_locks_core::eager::Eager;
 use db_locks_core::{LockError, LockResult};
 use deadpool_postgres::{
     ClientWrapper, Hook, HookError, Manager, ManagerConfig, Object, Pool, PoolConfig, QueueMode,
@@ -34,6 +35,7 @@ pub(crate) struct Connections {
     connect_timeout: Duration,
     request_timeout: Duration,
     tls: MakeRustlsConnect,
+    eager: Eager,
     /// Ended with the repository.
     cancels: Mutex<JoinSet<()>>,
 }
@@ -77,6 +79,7 @@ impl Connections {
             connect_timeout: settings.connect_timeout,
             request_timeout: settings.request_timeout,
             tls,
+            eager: Eager::default(),
             cancels: Mutex::default(),
         })
     }
@@ -92,7 +95,7 @@ impl Connections {
         params: &[Param<'_>],
     ) -> LockResult<Vec<Row>> {
         let prepare = self.prepare;
-        self.with_client(doing, self.request_timeout, async |client: &mut ClientWrapper| {
+        let answer = self.with_client(doing, self.request_timeout, async |client: &mut ClientWrapper| {
             if prepare {
                 let prepared = client.prepare_typed_cached(&statement.sql, &statement.types).await?;
                 client.query(&prepared, params).await
@@ -101,8 +104,8 @@ impl Connections {
                     params.iter().copied().zip(statement.types.iter().cloned()).collect();
                 client.query_typed(&statement.sql, &params).await
             }
-        })
-        .await
+        });
+        self.eager.wait(answer, tokio::task::yield_now).await
     }
 
     /// Asks for a sign of life.

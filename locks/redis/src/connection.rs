@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
+use db_locks_core::eager::Eager;
 use redis::aio::MultiplexedConnection;
 use redis::cluster::ClusterClient;
 use redis::cluster_async::ClusterConnection;
@@ -37,6 +38,7 @@ pub(crate) struct Single {
     live: RwLock<Option<Live>>,
     /// Held by the one caller who connects.
     connecting: tokio::sync::Mutex<()>,
+    eager: Eager,
 }
 
 #[derive(Clone)]
@@ -118,6 +120,7 @@ impl Single {
             request_timeout: settings.request_timeout,
             live: RwLock::default(),
             connecting: tokio::sync::Mutex::default(),
+            eager: Eager::default(),
         })
     }
 
@@ -137,7 +140,8 @@ impl Single {
             Some(live) => live,
             None => within(self.connect_timeout, self.live()).await?,
         };
-        let outcome = command.query_async(&mut live.connection).await;
+        let outcome =
+            self.eager.wait(command.query_async(&mut live.connection), tokio::task::yield_now).await;
         if outcome.as_ref().is_err_and(is_broken) {
             live.broken.store(true, Ordering::Relaxed);
         }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -18,7 +18,7 @@ use crate::config::{Place, Tables};
 use crate::error::{Fault, Step};
 use crate::session::{Session, Settings};
 use crate::spin::Spin;
-use crate::writer::{self, Access, BACKLOG, Counters, Job, Request};
+use crate::writer::{self, Access, BACKLOG, Counters, Job, Request, Shared};
 use crate::{acquire, admin, keep, queue};
 
 /// The most renewals in one transaction, so that others are not kept waiting for long.
@@ -66,10 +66,23 @@ pub struct Stats {
 /// ```
 pub struct SqliteRepository {
     place: Place,
+    // Dropped before the queue: so the thread is the last who has it, and closes the file.
+    shared: Arc<Shared>,
     jobs: mpsc::Sender<Box<dyn Job>>,
     counters: Arc<Counters>,
     request_timeout: Duration,
     spin: Spin,
+    /// How many calls are under way.
+    calls: AtomicU32,
+}
+
+/// A call under way; counts itself out, also when its future is dropped.
+struct Call<'a>(&'a AtomicU32);
+
+impl Drop for Call<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 impl fmt::Debug for SqliteRepository {
@@ -109,13 +122,15 @@ impl SqliteRepository {
         });
         let place = settings.place.clone();
         let counters = Arc::new(Counters::default());
-        let jobs = start(settings, Arc::clone(&counters)).await?;
+        let (shared, jobs) = start(settings, Arc::clone(&counters)).await?;
         Ok(Arc::new(Self {
             place,
+            shared,
             jobs,
             counters,
             request_timeout: config.request_timeout(),
             spin: Spin::default(),
+            calls: AtomicU32::new(0),
         }))
     }
 
@@ -127,7 +142,7 @@ impl SqliteRepository {
         }
     }
 
-    /// Has the thread run `work` and commit it; bounded by the request timeout.
+    /// Runs and commits `work`, here and now if nobody is in the way, or else by the thread; bounded by the request timeout.
     async fn call<T, F>(&self, access: Access, work: F) -> LockResult<T>
     where
         T: Send + 'static,
@@ -136,10 +151,22 @@ impl SqliteRepository {
         let (reply, mut answer) = oneshot::channel();
         // The thread gives up on a locked file a little earlier than the caller on the thread, to say why.
         let give_up_at = Instant::now() + self.request_timeout.mul_f32(0.9);
-        let job = Box::new(Request { access, work, done: None, reply, give_up_at });
+        let mut job: Box<dyn Job> = Box::new(Request { access, work, done: None, reply, give_up_at });
+        let alone = self.calls.fetch_add(1, Ordering::Relaxed) == 0;
+        let _call = Call(&self.calls);
+        if alone && self.jobs.capacity() == BACKLOG {
+            match self.shared.run_now(job) {
+                Some(refused) => job = refused,
+                None => {
+                    if self.shared.checkpoint_is_due() {
+                        self.wake_thread(give_up_at);
+                    }
+                    return answer.try_recv().map_err(|_| self.ended())?;
+                }
+            }
+        }
         let exchange = async {
             // With others before it the answer is not worth watching for.
-            let alone = self.jobs.capacity() == BACKLOG;
             self.jobs.send(job).await.map_err(|_| self.ended())?;
             if alone && let Some(answer) = self.spin.wait(|| answer.try_recv().ok()) {
                 return answer;
@@ -154,13 +181,29 @@ impl SqliteRepository {
         })?
     }
 
+    /// It looks at the log after every request, also after one that does nothing. (If it has too much to do, it looks anyway.)
+    fn wake_thread(&self, give_up_at: Instant) {
+        let (reply, _nobody) = oneshot::channel();
+        let work = |_: &Session| Ok(());
+        let _ = self.jobs.try_send(Box::new(Request {
+            access: Access::Read,
+            work,
+            done: None,
+            reply,
+            give_up_at,
+        }));
+    }
+
     fn ended(&self) -> LockError {
         LockError::runtime(format!("{}: the thread that serves it has ended", self.place))
     }
 }
 
 /// Starts the thread; returns when the database is open.
-async fn start(settings: Arc<Settings>, counters: Arc<Counters>) -> LockResult<mpsc::Sender<Box<dyn Job>>> {
+async fn start(
+    settings: Arc<Settings>,
+    counters: Arc<Counters>,
+) -> LockResult<(Arc<Shared>, mpsc::Sender<Box<dyn Job>>)> {
     let (jobs, mut queue) = mpsc::channel::<Box<dyn Job>>(BACKLOG);
     let (ready, opened) = oneshot::channel();
     let (place, timeout) = (settings.place.clone(), settings.connect_timeout);
@@ -168,9 +211,11 @@ async fn start(settings: Arc<Settings>, counters: Arc<Counters>) -> LockResult<m
         .name("db-locks-sqlite".to_string())
         .spawn(move || match Session::open(Arc::clone(&settings)) {
             Ok(session) => {
+                let spread = uuid_bits(&settings.client_id);
+                let shared = Arc::new(Shared::new(session, counters, spread));
                 // If nobody waits for us any more, the queue is closed too.
-                let _ = ready.send(Ok(()));
-                writer::serve(session, &mut queue, &counters);
+                let _ = ready.send(Ok(Arc::clone(&shared)));
+                writer::serve(&shared, &mut queue);
             }
             Err(error) => {
                 let _ = ready.send(Err(Fault::Sql(error).into_lock_error(&settings.place)));
@@ -179,10 +224,15 @@ async fn start(settings: Arc<Settings>, counters: Arc<Counters>) -> LockResult<m
         .map_err(|error| LockError::runtime_from("cannot start a thread for SQLite", error))?;
     // The thread gives up on a locked file after `timeout` by itself, and can then say why.
     match tokio::time::timeout(timeout + Duration::from_millis(250), opened).await {
-        Ok(Ok(outcome)) => outcome.map(|()| jobs),
+        Ok(Ok(outcome)) => outcome.map(|shared| (shared, jobs)),
         Ok(Err(_)) => Err(LockError::runtime(format!("{place}: the thread that serves it has ended"))),
         Err(elapsed) => Err(LockError::unavailable(format!("{place}: not open within {timeout:?}"), elapsed)),
     }
+}
+
+/// Some bits of a version-4 UUID.
+fn uuid_bits(uuid: &str) -> u32 {
+    uuid.get(..8).and_then(|digits| u32::from_str_radix(digits, 16).ok()).unwrap_or_default()
 }
 
 /// A refusal is one request's own; a fault of the database is everybody's.

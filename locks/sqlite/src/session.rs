@@ -41,6 +41,8 @@ pub(crate) struct Session {
     pub(crate) sql: Statements,
     pub(crate) settings: Arc<Settings>,
     read_only: bool,
+    /// No transaction waits for a disk, unless other processes are in the way.
+    quick: bool,
     /// Which file was opened; none in memory.
     file: Option<FileId>,
     /// When the busy handler gives up.
@@ -66,18 +68,19 @@ impl Session {
         connection.set_prepared_statement_cache_capacity(STATEMENT_CACHE);
         // SQLite opens a file that it may not write as a read-only one, without a word.
         let read_only = connection.is_readonly("main")?;
-        let session = Self {
+        let mut session = Self {
             connection,
             sql: Statements::new(&settings.tables),
             file: FileId::of(&settings.place),
             settings,
             read_only,
+            quick: false,
             give_up_at,
             offset_us: Cell::new(None),
             clock_is_new: Cell::new(false),
             tombstones: Cell::new(0),
         };
-        session.set_journal(give_up)?;
+        session.quick = session.set_journal(give_up)?;
         if let Some(pages) = session.settings.max_page_count {
             session.connection.pragma_update_and_check(None, "max_page_count", pages, |_| Ok(()))?;
         }
@@ -95,9 +98,13 @@ impl Session {
 
     /// Write-ahead log, synced at checkpoints only. A commit that power loss undoes was of a holder that the power loss
     /// ended too, and the next boot frees every lock anyway: a lease needs no more. A killed process loses nothing.
-    fn set_journal(&self, give_up: Instant) -> rusqlite::Result<()> {
-        if self.settings.place == Place::Memory || self.read_only {
-            return Ok(());
+    /// Checkpoints are made by [`Self::checkpoint`] only. Tells whether commits wait for no disk.
+    fn set_journal(&self, give_up: Instant) -> rusqlite::Result<bool> {
+        if self.settings.place == Place::Memory {
+            return Ok(true);
+        }
+        if self.read_only {
+            return Ok(false);
         }
         // SQLite does not call the busy handler for this change, which needs the file for itself.
         let mode = loop {
@@ -112,10 +119,18 @@ impl Session {
             }
         };
         if mode == "wal" {
-            return self.connection.pragma_update(None, "synchronous", "NORMAL");
+            self.connection.pragma_update(None, "synchronous", "NORMAL")?;
+            self.connection.pragma_update_and_check(None, "wal_autocheckpoint", 0, |_| Ok(()))?;
+            return Ok(true);
         }
         tracing::warn!(place = %self.settings.place, mode, "no write-ahead log here: locks work, but slowly");
-        self.connection.pragma_update(None, "synchronous", "FULL")
+        self.connection.pragma_update(None, "synchronous", "FULL")?;
+        Ok(false)
+    }
+
+    /// Whether a transaction takes microseconds, or else is refused.
+    pub(crate) fn is_quick(&self) -> bool {
+        self.quick && self.offset_us.get().is_some()
     }
 
     /// Most starts find the tables in place, and shall not wait for the file to write.
@@ -170,6 +185,14 @@ impl Session {
     pub(crate) fn recycle_log(&self) -> bool {
         let busy = self.one("PRAGMA wal_checkpoint(RESTART)", [], |row| row.get::<_, i64>(0));
         matches!(busy, Ok(Some(0)))
+    }
+
+    /// Moves what it can of the log's pages into the file. Syncs both, so it is not for a runtime's thread.
+    pub(crate) fn checkpoint(&self) {
+        // What is left is left for the next time.
+        if let Err(error) = self.one("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(())) {
+            tracing::warn!(place = %self.settings.place, %error, "the log could not be moved into the file");
+        }
     }
 
     /// The lease clock: microseconds since 1970 as it was reckoned once in this boot, unmoved by the wall clock since.

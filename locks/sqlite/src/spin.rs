@@ -5,8 +5,8 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-/// Twice what a request takes on an ordinary machine; little enough for a thread that serves other tasks too.
-const LONGEST: Duration = Duration::from_micros(50);
+/// Some requests to a file on an ordinary machine; little enough for a thread that serves other tasks too.
+const LONGEST: Duration = Duration::from_micros(200);
 /// After many failures in a row one wait in so many is still tried this way.
 const RAREST: u32 = 1_024;
 

@@ -1,0 +1,93 @@
+//! Waiting for a server's reply without going to sleep. On one machine or in one rack a reply often takes less time than the
+//! kernel needs to wake a sleeping thread, so a caller who is alone lets its runtime look for the reply again and again for some
+//! microseconds first. Where that is in vain (a distant server, a busy machine) it is hardly tried any more.
+
+use std::future::poll_fn;
+use std::pin::pin;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::task::Poll;
+use std::time::{Duration, Instant};
+
+/// Some replies of a server on the same machine.
+const LONGEST: Duration = Duration::from_micros(500);
+/// After many failures in a row one wait in so many is still tried this way.
+const RAREST: u32 = 1_024;
+
+/// Remembers, for one server, whether it was worth while. It has no runtime of its own: [`Self::wait`] is told how to yield to it.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// let eager = db_locks_core::eager::Eager::default();
+/// let answer = eager.wait(async { 42 }, tokio::task::yield_now).await;
+/// assert_eq!(answer, 42);
+/// # }
+/// ```
+#[derive(Debug, Default)]
+pub struct Eager {
+    waiting: AtomicU32,
+    /// How many waits to let pass before the next one is tried.
+    skip: AtomicU32,
+    /// How many to let pass after the next failure.
+    penalty: AtomicU32,
+}
+
+/// One of those who wait; counts itself out, also when its future is dropped.
+struct Waiter<'a>(&'a AtomicU32);
+
+impl Drop for Waiter<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Eager {
+    /// Waits for `reply`. `yield_now` makes a future that lets the runtime look at its sockets, such as tokio's.
+    /// With several waiting at once the thread has enough to do, and nobody is eager.
+    pub async fn wait<F: Future, Y: Future<Output = ()>>(
+        &self,
+        reply: F,
+        yield_now: impl Fn() -> Y,
+    ) -> F::Output {
+        let others = self.waiting.fetch_add(1, Ordering::Relaxed);
+        let _waiter = Waiter(&self.waiting);
+        let mut reply = pin!(reply);
+        if others > 0 || !self.is_worth_a_try() {
+            return reply.await;
+        }
+        let (begun, mut looking) = (Instant::now(), true);
+        poll_fn(|context| {
+            if let Poll::Ready(output) = reply.as_mut().poll(context) {
+                if looking {
+                    self.penalty.store(0, Ordering::Relaxed);
+                }
+                return Poll::Ready(output);
+            }
+            if looking && begun.elapsed() > LONGEST {
+                looking = false;
+                self.was_in_vain();
+            }
+            // Polled once, it has the runtime wake this task after its next look at the sockets.
+            if looking && pin!(yield_now()).poll(context).is_ready() {
+                context.waker().wake_by_ref();
+            }
+            Poll::Pending
+        })
+        .await
+    }
+
+    // Races between callers only make this a little more or less eager.
+    fn is_worth_a_try(&self) -> bool {
+        let skip = self.skip.load(Ordering::Relaxed);
+        if skip > 0 {
+            self.skip.store(skip - 1, Ordering::Relaxed);
+        }
+        skip == 0
+    }
+
+    fn was_in_vain(&self) {
+        let penalty = (self.penalty.load(Ordering::Relaxed) * 2).clamp(1, RAREST);
+        self.penalty.store(penalty, Ordering::Relaxed);
+        self.skip.store(penalty, Ordering::Relaxed);
+    }
+}

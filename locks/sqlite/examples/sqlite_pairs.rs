@@ -1,0 +1,208 @@
+//! Prints how many acquire + release pairs a second SQLite does here, for one caller and for many, beside what the
+//! engine itself does on one thread: with the very statements of such a pair, and with one plain update a transaction.
+//! `cargo run --release -p db-locks-sqlite --example sqlite_pairs [FOLDER]`
+
+use std::error::Error;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use db_locks_core::models::new_version;
+use db_locks_core::{
+    AcquireRequest, Acquired, LockId, LockRepository, LocksConfig, MutexLock, ReleaseRequest,
+};
+use db_locks_sqlite::SqliteRepository;
+
+type Outcome<T = ()> = Result<T, Box<dyn Error + Send + Sync>>;
+
+const LASTS: Duration = Duration::from_secs(3);
+/// A lone caller and the driver take so many turns of this length.
+const TURNS: usize = 9;
+const TURN: Duration = Duration::from_millis(500);
+
+#[tokio::main]
+async fn main() -> Outcome {
+    let folder = std::env::args().nth(1).unwrap_or_else(|| std::env::temp_dir().display().to_string());
+    let folder = tempfile::tempdir_in(folder)?;
+    let engine = engine_limit(&folder.path().join("engine.db"))?;
+    println!("engine alone, one plain update a transaction:   {engine:>9.0} updates/s");
+
+    for url in [format!("sqlite:{}", folder.path().join("locks.db").display()), ":memory:".to_string()] {
+        let in_memory = url == ":memory:";
+        println!("{}", if in_memory { "in memory" } else { "file" });
+        let mut config = LocksConfig::new("bench");
+        config.database_url = Some(url);
+        let repository = SqliteRepository::connect(&config).await?;
+        let file = folder.path().join("locks.db");
+        let place = if in_memory { Path::new(":memory:") } else { &file };
+        alone_and_beside(&repository, place).await?;
+        for callers in [8, 64, 256] {
+            report(&repository, &format!("mutexes, {callers} callers"), callers, |n| {
+                LockId::mutex("bench", &format!("key-{n}")).map(|lock| request(lock, None))
+            })
+            .await?;
+        }
+        for (size, held) in [(10, 0), (1_000, 900)] {
+            let lock = LockId::semaphore("bench", &format!("pool-{size}"))?;
+            for _ in 0..held {
+                repository.acquire(&request(lock.clone(), Some(size))).await?;
+            }
+            report(&repository, &format!("slots of {size}, {held} held, 1 caller"), 1, |_| {
+                Ok(request(lock.clone(), Some(size)))
+            })
+            .await?;
+        }
+    }
+    Ok(())
+}
+
+/// A lone caller and the driver that sends the same statements on one thread, in turns.
+async fn alone_and_beside(repository: &Arc<SqliteRepository>, place: &Path) -> Outcome {
+    let (mut ours, mut theirs, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
+    let ask = request(LockId::mutex("bench", "key-0")?, None);
+    for _ in 0..TURNS {
+        let (begun, place) = (Instant::now(), place.to_path_buf());
+        let done = tokio::spawn(pairs(Arc::clone(repository), ask.clone(), begun + TURN)).await??;
+        let rate = f64::from(done) / begun.elapsed().as_secs_f64();
+        let bare = tokio::task::spawn_blocking(move || bare_pairs(&place)).await??;
+        ours.push(rate);
+        theirs.push(bare);
+        ratios.push(rate / bare);
+    }
+    println!(
+        "  mutexes, 1 caller                    {:>9.0} pairs/s; the driver with the same statements {:.0}, ratio {:.2}",
+        median(ours),
+        median(theirs),
+        median(ratios)
+    );
+    Ok(())
+}
+
+fn median(mut numbers: Vec<f64>) -> f64 {
+    numbers.sort_by(f64::total_cmp);
+    numbers[numbers.len() / 2]
+}
+
+/// Pairs a second of the driver: the statements of an acquire and a release, each in a transaction, and nothing else.
+fn bare_pairs(place: &Path) -> Outcome<f64> {
+    let connection = rusqlite::Connection::open(place)?;
+    connection.busy_timeout(Duration::from_secs(5))?;
+    connection.pragma_update(None, "synchronous", "NORMAL")?;
+    connection.execute_batch(include_str!("../migrations/00000000000001_create_locks/up.sql"))?;
+    let columns = "slot, version, fence, lease_duration_ms, expires_at_us, owner, delete_on_release, named_by_version, data";
+    let key = "tenant_id = ?1 AND semaphore_key = ?2 AND mutex_key = ?3";
+    let read = format!("SELECT {columns} FROM mutexes WHERE {key}");
+    let waits = format!("SELECT EXISTS (SELECT 1 FROM lock_waiters WHERE {key})");
+    let write = "INSERT INTO mutexes (tenant_id, semaphore_key, mutex_key, slot, version, fence, lease_duration_ms,
+            expires_at_us, data, owner, delete_on_release, named_by_version, deleted_at_us, created_at_us, updated_at_us)
+        VALUES (?1, ?2, ?3, 0, ?4, ?5, 60000, ?6, NULL, 'bench', 0, 0, 0, ?7, ?7)
+        ON CONFLICT (tenant_id, semaphore_key, mutex_key) DO UPDATE SET
+            version = excluded.version, fence = excluded.fence, lease_duration_ms = excluded.lease_duration_ms,
+            expires_at_us = excluded.expires_at_us, data = excluded.data, owner = excluded.owner,
+            delete_on_release = excluded.delete_on_release, named_by_version = excluded.named_by_version,
+            deleted_at_us = excluded.deleted_at_us, updated_at_us = excluded.updated_at_us";
+    let run = |acquire: bool, version: &str, time_us: i64| -> rusqlite::Result<()> {
+        let key = ["bench", "", "bare"];
+        connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
+        let found = connection.prepare_cached(&read)?.query_row(key, |row| row.get::<_, String>(1));
+        if let Err(error) = found
+            && error != rusqlite::Error::QueryReturnedNoRows
+        {
+            return Err(error);
+        }
+        if acquire {
+            connection.prepare_cached(&waits)?.query_row(key, |row| row.get::<_, bool>(0))?;
+        }
+        let end_us = if acquire { time_us + 60_000_000 } else { 0 };
+        let values = rusqlite::params![key[0], key[1], key[2], version, time_us, end_us, time_us];
+        connection.prepare_cached(write)?.execute(values)?;
+        connection.prepare_cached("COMMIT")?.execute([]).map(drop)
+    };
+    let (begun, mut done) = (Instant::now(), 0_u32);
+    while begun.elapsed() < TURN {
+        let (version, time_us) = (new_version(), i64::from(done));
+        run(true, &version, time_us)?;
+        run(false, &version, time_us)?;
+        done += 1;
+    }
+    Ok(f64::from(done) / begun.elapsed().as_secs_f64())
+}
+
+/// What the driver does with the smallest statement that could be an acquire.
+fn engine_limit(path: &Path) -> Outcome<f64> {
+    let connection = rusqlite::Connection::open(path)?;
+    connection.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
+    connection.pragma_update(None, "synchronous", "NORMAL")?;
+    connection
+        .execute_batch("CREATE TABLE t (k TEXT PRIMARY KEY, fence INTEGER, owner TEXT) WITHOUT ROWID")?;
+    connection.execute("INSERT INTO t VALUES ('one', 0, '')", [])?;
+    let mut update = connection.prepare("UPDATE t SET fence = fence + 1, owner = ?2 WHERE k = ?1")?;
+    let (begun, mut done) = (Instant::now(), 0_u32);
+    while begun.elapsed() < LASTS {
+        update.execute(["one", &new_version()])?;
+        done += 1;
+    }
+    Ok(f64::from(done) / begun.elapsed().as_secs_f64())
+}
+
+fn request(lock: LockId, max_size: Option<u32>) -> AcquireRequest {
+    AcquireRequest {
+        lock,
+        version: new_version(),
+        owner: "bench".to_string(),
+        lease_ms: 60_000,
+        max_size,
+        named_by_version: false,
+        data: None,
+        replace_data: true,
+        delete_on_release: false,
+        reentrant: false,
+        only_if_exists: false,
+        fair: true,
+        wait: false,
+    }
+}
+
+async fn report(
+    repository: &Arc<SqliteRepository>,
+    what: &str,
+    callers: u32,
+    ask: impl Fn(u32) -> db_locks_core::LockResult<AcquireRequest>,
+) -> Outcome {
+    let before = repository.stats();
+    let mut tasks = tokio::task::JoinSet::new();
+    let begun = Instant::now();
+    for n in 0..callers {
+        tasks.spawn(pairs(Arc::clone(repository), ask(n)?, begun + LASTS));
+    }
+    let mut pairs = 0;
+    while let Some(done) = tasks.join_next().await {
+        pairs += done??;
+    }
+    let rate = f64::from(pairs) / begun.elapsed().as_secs_f64();
+    let after = repository.stats();
+    let batch = (after.requests - before.requests) as f64 / (after.transactions - before.transactions) as f64;
+    println!("  {what:<36} {rate:>9.0} pairs/s, {batch:>5.1} requests a transaction");
+    Ok(())
+}
+
+async fn pairs(repository: Arc<SqliteRepository>, mut ask: AcquireRequest, until: Instant) -> Outcome<u32> {
+    let mut pairs = 0;
+    while Instant::now() < until {
+        ask.version = new_version();
+        let Acquired::Granted(lock) = repository.acquire(&ask).await? else { return Err("refused".into()) };
+        repository.release(&release(&lock)?).await?;
+        pairs += 1;
+    }
+    Ok(pairs)
+}
+
+fn release(lock: &MutexLock) -> db_locks_core::LockResult<ReleaseRequest> {
+    Ok(ReleaseRequest {
+        lock: lock.lock_id()?,
+        mutex_key: lock.mutex_key.clone(),
+        version: lock.version.clone(),
+        delete: false,
+        data: None,
+    })
+}
