@@ -1,8 +1,17 @@
 #![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
+mod index;
+mod json;
 mod miss;
+mod pattern;
 mod request;
+mod rules;
+mod segment;
+mod usage;
 
+pub use index::{Choice, Entry, Index, Mismatch};
 pub use miss::{NearMiss, Reason};
 pub use request::Request;
+pub use rules::MatchOptions;
+pub use usage::Usage;

@@ -1,0 +1,153 @@
+//! Regular expressions as scenario files have them: Go's, with type tags and directives.
+
+use api_mock_datagen::strip_type_tags;
+use api_mock_scenario::{constant, directives};
+use regex::{Regex, RegexBuilder};
+
+/// What a compiled expression may occupy, in bytes.
+const REGEX_BYTES: usize = 1 << 20;
+
+/// A text that a value is compared with, or is searched for as a regular expression.
+#[derive(Clone, Debug)]
+pub(crate) struct TextPattern {
+    text: String,
+    /// `None` if it is no regular expression: only the text itself matches.
+    regex: Option<Regex>,
+}
+
+impl TextPattern {
+    pub(crate) fn new(text: &str) -> Self {
+        TextPattern { text: text.to_owned(), regex: compile(text) }
+    }
+
+    pub(crate) fn matches(&self, value: &str) -> bool {
+        value == self.text || self.searches(value)
+    }
+
+    /// As a regular expression only.
+    pub(crate) fn searches(&self, value: &str) -> bool {
+        self.regex.as_ref().is_some_and(|regex| regex.is_match(value))
+    }
+
+    pub(crate) fn text(&self) -> &str {
+        &self.text
+    }
+}
+
+/// Compiles a pattern. What a directive prints depends on the request, so it stands for any text.
+fn compile(text: &str) -> Option<Regex> {
+    let mut pattern = String::with_capacity(text.len());
+    let mut from = 0;
+    for at in directives(text) {
+        pattern.push_str(text.get(from..at.start).unwrap_or_default());
+        pattern.push_str(text.get(at.clone()).and_then(constant).unwrap_or("(?s:.*)"));
+        from = at.end;
+    }
+    pattern.push_str(text.get(from..).unwrap_or_default());
+    let pattern = as_rust(&strip_type_tags(&pattern));
+    RegexBuilder::new(&pattern).size_limit(REGEX_BYTES).build().ok()
+}
+
+/// Where Go reads something that Rust refuses: braces that repeat nothing, and brackets and signs
+/// of set operations inside of classes, are just characters.
+fn as_rust(pattern: &str) -> String {
+    let mut out = String::with_capacity(pattern.len());
+    let mut rest = pattern;
+    let mut in_class = false;
+    let mut can_repeat = false;
+    while let Some(c) = rest.chars().next() {
+        let after = rest.get(c.len_utf8()..).unwrap_or_default();
+        let mut taken = c.len_utf8();
+        match c {
+            '\\' => {
+                taken += after.chars().next().map_or(0, char::len_utf8);
+                out.push_str(rest.get(..taken).unwrap_or_default());
+                can_repeat = true;
+            }
+            '[' if in_class => {
+                if !after.starts_with(':') {
+                    out.push('\\');
+                }
+                out.push('[');
+                if let Some(end) = after.strip_prefix(':').and_then(|name| name.find(":]")) {
+                    taken += 1 + end + 2;
+                    out.push_str(rest.get(1..taken).unwrap_or_default());
+                }
+            }
+            '&' | '~' if in_class => out.extend(['\\', c]),
+            '[' => {
+                in_class = true;
+                out.push('[');
+                // A closing bracket right at the begin is a character of the class.
+                let begin = after.strip_prefix('^').unwrap_or(after);
+                let skip = after.len() - begin.len() + usize::from(begin.starts_with(']'));
+                out.push_str(after.get(..skip).unwrap_or_default());
+                taken += skip;
+            }
+            ']' => {
+                in_class = false;
+                can_repeat = true;
+                out.push(']');
+            }
+            '{' if !(in_class || can_repeat && is_repetition(after)) => {
+                out.push_str("\\{");
+                can_repeat = true;
+            }
+            _ => {
+                can_repeat = in_class || !matches!(c, '(' | '|');
+                out.push(c);
+            }
+        }
+        rest = rest.get(taken..).unwrap_or_default();
+    }
+    out
+}
+
+/// `3}`, `3,}` or `3,5}`.
+fn is_repetition(text: &str) -> bool {
+    let Some((counts, _)) = text.split_once('}') else { return false };
+    let (low, high) = counts.split_once(',').unwrap_or((counts, ""));
+    let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    !low.is_empty() && digits(low) && digits(high)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_and_regular_expressions() {
+        let matches = |pattern: &str, value: &str| TextPattern::new(pattern).matches(value);
+        assert!(matches("", "") && matches("", "anything"));
+        assert!(matches("application/json", "application/json; charset=utf-8"));
+        assert!(matches("*/*", "*/*") && !matches("*/*", "text/html"));
+        assert!(matches("Bearer sk_[0-9a-f]{10}$", "Bearer sk_0123456789"));
+        assert!(!matches("Bearer sk_[0-9a-f]{10}$", "Bearer sk_012345678"));
+        assert!(matches("(__number__[+-]?[0-9]{1,10})", "-12"));
+        assert!(matches(r"[\x20-\x7F]{1,32}", "a key"));
+        assert!(matches("v{{.x}}!$", "v1.2!") && !matches("v{{.x}}!$", "w!"));
+        assert!(matches("{{`{{`}}", "a{{b"));
+    }
+
+    #[test]
+    fn what_only_go_reads() {
+        for (pattern, value) in [
+            ("{}", "a {} b"),
+            ("a{b}", "a{b}"),
+            ("{3}", "{3}"),
+            ("x|{2}", "{2}"),
+            ("[[a]+", "[a["),
+            ("[a&&b]+", "a&b"),
+            ("[[:digit:]x]{2}", "7x"),
+            ("[]a]+", "]a"),
+            ("[^]a]", "b"),
+        ] {
+            let compiled = compile(pattern).unwrap_or_else(|| panic!("{pattern}: {}", as_rust(pattern)));
+            let found = compiled.find(value).map(|found| found.len());
+            assert!(found.is_some(), "{pattern} in {value}");
+        }
+        for kept in [r"a{2,3}\{[0-9]{4,4}[-]", "(a|b){2}", r"\w+.?\w+@\w+", "[a-z]{1,}"] {
+            assert_eq!(as_rust(kept), kept);
+        }
+    }
+}

@@ -1,0 +1,339 @@
+//! What a scenario demands of a request besides method and path.
+
+use std::cell::OnceCell;
+use std::collections::HashMap;
+
+use api_mock_scenario::{Pairs, Scenario};
+use http::HeaderName;
+
+use crate::json::{self, Scalar};
+use crate::miss::Reason;
+use crate::pattern::TextPattern;
+use crate::request::Request;
+
+/// How to match.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct MatchOptions {
+    /// Parts of the body that a scenario has patterns for must be there. By default only those
+    /// are checked that are.
+    pub strict_contents: bool,
+    /// A variable at the end of a path takes all the rest of it, as in the service that this one
+    /// follows. By default each variable takes one segment, and `{name*}` takes the rest.
+    pub last_variable_takes_rest: bool,
+}
+
+/// A request, and what was found out about it on the way.
+pub(crate) struct Probe<'r> {
+    pub(crate) request: &'r Request,
+    /// The body if it is text, then its scalars if it is JSON.
+    body: OnceCell<Option<&'r str>>,
+    scalars: OnceCell<Option<Vec<Scalar>>>,
+}
+
+impl<'r> Probe<'r> {
+    pub(crate) fn new(request: &'r Request) -> Self {
+        Probe { request, body: OnceCell::new(), scalars: OnceCell::new() }
+    }
+
+    fn body(&self) -> Option<&'r str> {
+        *self.body.get_or_init(|| std::str::from_utf8(&self.request.body).ok())
+    }
+
+    fn scalars(&self) -> Option<&[Scalar]> {
+        self.scalars.get_or_init(|| self.body().and_then(json::flatten)).as_deref()
+    }
+}
+
+/// The rules of one scenario, compiled.
+#[derive(Debug)]
+pub(crate) struct Rules {
+    query: Vec<(String, TextPattern)>,
+    headers: Vec<(String, Option<HeaderName>, TextPattern)>,
+    content_type: Option<TextPattern>,
+    contents: Option<Contents>,
+}
+
+#[derive(Debug)]
+struct Contents {
+    whole: TextPattern,
+    /// Patterns by flattened key, and those by exact place; `None` if the text is no JSON object.
+    fields: Option<Fields>,
+    strict: bool,
+}
+
+#[derive(Debug, Default)]
+struct Fields {
+    by_key: HashMap<String, TextPattern>,
+    by_place: Vec<(String, TextPattern)>,
+}
+
+impl Rules {
+    pub(crate) fn new(scenario: &Scenario, options: &MatchOptions) -> Rules {
+        let request = &scenario.request;
+        let compile = |pairs: &Pairs| -> Vec<(String, TextPattern)> {
+            pairs.iter().map(|(name, text)| (name.to_owned(), TextPattern::new(text))).collect()
+        };
+        let header = |(name, pattern): (String, TextPattern)| {
+            let parsed = HeaderName::from_bytes(name.as_bytes()).ok();
+            (name, parsed, pattern)
+        };
+        let given = |text: &str| (!text.is_empty()).then(|| TextPattern::new(text));
+        Rules {
+            query: compile(&request.match_query_params),
+            headers: compile(&request.match_headers).into_iter().map(header).collect(),
+            content_type: given(&request.match_content_type),
+            contents: given(&request.match_contents).map(|whole| Contents {
+                fields: fields(&request.match_contents),
+                whole,
+                strict: options.strict_contents,
+            }),
+        }
+    }
+
+    /// Whether a request fits.
+    pub(crate) fn fit(&self, probe: &Probe<'_>) -> bool {
+        let request = probe.request;
+        self.query
+            .iter()
+            .all(|(name, pattern)| pattern.matches(request.query_value(name).unwrap_or_default()))
+            && self.contents.as_ref().is_none_or(|contents| contents.fit(probe).is_ok())
+            && self
+                .headers
+                .iter()
+                .all(|(_, name, pattern)| pattern.matches(header(request, name.as_ref()).unwrap_or_default()))
+            && self.content_type.as_ref().is_none_or(|pattern| content_type_fits(pattern, request))
+    }
+
+    /// All that does not fit.
+    pub(crate) fn reasons(&self, probe: &Probe<'_>) -> Vec<Reason> {
+        let request = probe.request;
+        let mut reasons = Vec::new();
+        for (name, pattern) in &self.query {
+            let value = request.query_value(name);
+            if !pattern.matches(value.unwrap_or_default()) {
+                let (name, missing, expected) = (name.clone(), value.is_none(), shown(name, pattern));
+                reasons.push(Reason::Query { name, missing, expected });
+            }
+        }
+        if let Some(Err(reason)) = self.contents.as_ref().map(|contents| contents.fit(probe)) {
+            reasons.push(reason);
+        }
+        for (name, parsed, pattern) in &self.headers {
+            let value = header(request, parsed.as_ref());
+            if !pattern.matches(value.unwrap_or_default()) {
+                let (name, missing, expected) = (name.clone(), value.is_none(), shown(name, pattern));
+                reasons.push(Reason::Header { name, missing, expected });
+            }
+        }
+        if let Some(pattern) =
+            self.content_type.as_ref().filter(|pattern| !content_type_fits(pattern, request))
+        {
+            reasons.push(Reason::ContentType { expected: pattern.text().to_owned() });
+        }
+        reasons
+    }
+}
+
+fn header<'r>(request: &'r Request, name: Option<&HeaderName>) -> Option<&'r str> {
+    let value = request.headers.get(name?)?;
+    std::str::from_utf8(value.as_bytes()).ok()
+}
+
+/// The rule of the first files: the type may also be a part of what is expected, or not there.
+fn content_type_fits(pattern: &TextPattern, request: &Request) -> bool {
+    let sent = request.header("content-type").unwrap_or_default();
+    pattern.text().contains(sent) || pattern.searches(sent)
+}
+
+/// The pattern, unless it could be a secret.
+fn shown(name: &str, pattern: &TextPattern) -> Option<String> {
+    const SECRET: [&str; 9] =
+        ["auth", "cookie", "key", "token", "secret", "passw", "session", "credential", "signature"];
+    let name = name.to_ascii_lowercase();
+    (!SECRET.iter().any(|word| name.contains(word))).then(|| pattern.text().to_owned())
+}
+
+fn fields(text: &str) -> Option<Fields> {
+    let object: serde_json::Map<String, serde_json::Value> = serde_json::from_str(text).ok()?;
+    let mut fields = Fields::default();
+    for (key, value) in object {
+        let pattern = match value {
+            serde_json::Value::String(text) => TextPattern::new(&text),
+            serde_json::Value::Null => continue,
+            value => TextPattern::new(&value.to_string()),
+        };
+        let place = key.strip_prefix("$.").or_else(|| key.strip_prefix('$'));
+        match place {
+            Some(place) => fields.by_place.push((place.to_owned(), pattern)),
+            None if key.contains('[') => fields.by_place.push((key, pattern)),
+            None => {
+                fields.by_key.insert(key, pattern);
+            }
+        }
+    }
+    Some(fields)
+}
+
+impl Contents {
+    /// A body that is part of the rule's text fits (so an empty one always does), one in which the
+    /// rule is found as a regular expression, and JSON whose parts fit the patterns for them.
+    fn fit(&self, probe: &Probe<'_>) -> Result<(), Reason> {
+        let body = probe.body();
+        if body.is_some_and(|body| self.whole.text().contains(body) || self.whole.searches(body)) {
+            return Ok(());
+        }
+        let fields = self.fields.as_ref().ok_or(Reason::Contents)?;
+        // What is no JSON, forms for example, has no parts to check.
+        if !body.is_some_and(|body| body.trim_start().starts_with(['{', '['])) {
+            return Ok(());
+        }
+        let scalars = probe.scalars().ok_or(Reason::Contents)?;
+        fields.fit(scalars, self.strict)
+    }
+}
+
+impl Fields {
+    fn fit(&self, scalars: &[Scalar], strict: bool) -> Result<(), Reason> {
+        for scalar in scalars {
+            if self.by_key.get(&scalar.key).is_some_and(|pattern| !pattern.matches(&scalar.text)) {
+                return Err(Reason::Field { name: scalar.key.clone(), missing: false });
+            }
+        }
+        for (place, pattern) in &self.by_place {
+            let mut found = scalars.iter().filter(|scalar| is_at(&scalar.exact, place)).peekable();
+            let missing = found.peek().is_none();
+            if missing || !found.all(|scalar| pattern.matches(&scalar.text)) {
+                return Err(Reason::Field { name: place.clone(), missing });
+            }
+        }
+        if strict {
+            let absent =
+                self.by_key.keys().filter(|key| !scalars.iter().any(|scalar| scalar.key == **key)).min();
+            if let Some(name) = absent {
+                return Err(Reason::Field { name: name.clone(), missing: true });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether a place is the one meant; `[*]` means any place in an array.
+fn is_at(exact: &str, place: &str) -> bool {
+    if !place.contains("[*]") {
+        return exact == place;
+    }
+    let mut parts = place.split("[*]");
+    let Some(mut rest) = parts.next().and_then(|first| exact.strip_prefix(first)) else { return false };
+    for part in parts {
+        let Some(after) = rest.strip_prefix('[') else { return false };
+        let Some((number, after)) = after.split_once(']') else { return false };
+        let Some(after) =
+            after.strip_prefix(part).filter(|_| number.bytes().all(|byte| byte.is_ascii_digit()))
+        else {
+            return false;
+        };
+        rest = after;
+    }
+    rest.is_empty()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::{HeaderMap, Method};
+
+    fn rules(build: impl FnOnce(&mut Scenario)) -> Rules {
+        let mut scenario = Scenario::default();
+        build(&mut scenario);
+        Rules::new(&scenario, &MatchOptions::default())
+    }
+
+    fn post(body: &'static str, content_type: Option<&'static str>) -> Request {
+        let mut headers = HeaderMap::new();
+        if let Some(value) = content_type {
+            headers.insert("content-type", value.parse().unwrap());
+        }
+        Request::new(Method::POST, "/x", headers, body.into())
+    }
+
+    fn fits(rules: &Rules, request: &Request) -> bool {
+        let probe = Probe::new(request);
+        assert_eq!(rules.fit(&probe), rules.reasons(&probe).is_empty());
+        rules.fit(&probe)
+    }
+
+    #[test]
+    fn the_content_type_rule_of_the_first_files() {
+        let rules = rules(|s| s.request.match_content_type = "application/json; charset=utf-8".into());
+        assert!(fits(&rules, &post("", None)));
+        assert!(fits(&rules, &post("", Some("application/json"))));
+        assert!(fits(&rules, &post("", Some("application/json; charset=utf-8"))));
+        assert!(!fits(&rules, &post("", Some("text/xml"))));
+    }
+
+    #[test]
+    fn bodies() {
+        let json = r#"{"id":"(__number__[+-]?[0-9]{1,10})","a.b":"^x","items[0].n":"^1$"}"#;
+        let by_place = rules(|s| s.request.match_contents = json.into());
+        assert!(fits(&by_place, &post("", None)), "an empty body always fits");
+        assert!(fits(&by_place, &post(r#"{"id": 5, "a": [{"b": "xy"}], "items": [{"n": 1}]}"#, None)));
+        assert!(!fits(&by_place, &post(r#"{"id": 5, "items": [{"n": 2}]}"#, None)));
+        assert!(!fits(&by_place, &post(r#"{"id": 5}"#, None)), "places must be there");
+        let simple = rules(|s| s.request.match_contents = r#"{"id":"[0-9]+","a.b":"^x"}"#.into());
+        assert!(fits(&simple, &post(r#"{"other": 1}"#, None)), "keys need not be there");
+        assert!(!fits(&simple, &post(r#"{"id": "five"}"#, None)));
+        assert!(!fits(&simple, &post(r#"{"a": [{"b": "x"}, {"b": "y"}]}"#, None)));
+        assert!(!fits(&simple, &post(r#"{"id": 5"#, None)), "broken JSON");
+        assert!(fits(&simple, &post("id=five", None)), "a form has no parts");
+        let whole = rules(|s| s.request.match_contents = "<id>[0-9]+</id>".into());
+        assert!(fits(&whole, &post("<a><id>12</id></a>", None)));
+        assert!(!fits(&whole, &post("<a><id>x</id></a>", None)));
+        let empty = rules(|s| s.request.match_contents = "{}".into());
+        assert!(fits(&empty, &post("", None)) && fits(&empty, &post(r#"{"a":1}"#, None)));
+    }
+
+    #[test]
+    fn defect_l16_large_numbers_are_compared_as_they_are_written() {
+        let rules = rules(|s| s.request.match_contents = r#"{"id":"^1234567890123456789$"}"#.into());
+        assert!(fits(&rules, &post(r#"{"id": 1234567890123456789}"#, None)));
+        assert!(!fits(&rules, &post(r#"{"id": 1234567890123456800}"#, None)));
+    }
+
+    #[test]
+    fn strict_bodies_must_have_all_parts() {
+        let mut scenario = Scenario::default();
+        scenario.request.match_contents = r#"{"id":".+","name":".+"}"#.into();
+        let options = MatchOptions { strict_contents: true, ..MatchOptions::default() };
+        let rules = Rules::new(&scenario, &options);
+        assert!(fits(&rules, &post(r#"{"id": 1, "name": "n"}"#, None)));
+        let request = post(r#"{"id": 1}"#, None);
+        let reason = Reason::Field { name: "name".into(), missing: true };
+        assert_eq!(rules.reasons(&Probe::new(&request)), [reason]);
+    }
+
+    #[test]
+    fn defect_l05_reasons_hold_no_secrets() {
+        let rules = rules(|s| {
+            s.request.match_headers =
+                [("Authorization", "Bearer hunter2"), ("X-Kind", "^a$")].into_iter().collect();
+            s.request.match_query_params = [("api_key", "hunter3"), ("page", r"^\d+$")].into_iter().collect();
+        });
+        let mut request = post("", None);
+        request.headers.insert("authorization", "Bearer mine".parse().unwrap());
+        request.query = vec![("page".into(), "hunter4".into())];
+        let text = serde_json::to_string(&rules.reasons(&Probe::new(&request))).unwrap();
+        assert!(!text.contains("hunter") && !text.contains("mine"), "{text}");
+        assert!(text.contains(r#"{"kind":"header","name":"Authorization","missing":false}"#), "{text}");
+        assert!(
+            text.contains(r#"{"kind":"query","name":"page","missing":false,"expected":"^\\d+$"}"#),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn any_place_in_an_array() {
+        assert!(is_at("items[12].id", "items[*].id") && is_at("a[0][1]", "a[*][*]"));
+        assert!(!is_at("items.id", "items[*].id") && !is_at("items[0].idx", "items[*].id"));
+    }
+}
