@@ -1,0 +1,148 @@
+//! Bodies and headers of answers, as templates.
+
+use std::sync::Arc;
+
+use api_mock_scenario::literal;
+use serde_json::Value;
+
+use super::ImportOptions;
+use crate::plan::{Escape, Plan, Planner, escaped_literal, json_template, text_template, xml_template};
+use crate::schema::{Direction, SchemaId, Schemas};
+use crate::spec::{Header, Media, essence};
+
+/// A body of an answer.
+#[derive(Clone, Debug)]
+pub(super) struct Made {
+    /// What it is called among the bodies of its response, if there are several.
+    pub(super) variant: Option<String>,
+    /// Which of the branches of its schema it follows.
+    pub(super) branch: Option<usize>,
+    pub(super) template: String,
+}
+
+/// Makes the bodies of answers.
+pub(super) struct Bodies<'s> {
+    schemas: &'s Schemas,
+    planner: Planner<'s>,
+    options: &'s ImportOptions,
+    /// Bodies that were made already: many responses share their schemas.
+    known: std::collections::HashMap<(SchemaId, Kind), Vec<Result<Made, String>>>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+enum Kind {
+    Json,
+    Xml,
+    Text,
+}
+
+impl Kind {
+    fn of(media: &Media) -> Kind {
+        let name = essence(&media.name);
+        if media.is_json() || name.contains("form") {
+            Kind::Json
+        } else if name.ends_with("/xml") || name.ends_with("+xml") {
+            Kind::Xml
+        } else {
+            Kind::Text
+        }
+    }
+}
+
+impl<'s> Bodies<'s> {
+    pub(super) fn new(schemas: &'s Schemas, options: &'s ImportOptions) -> Self {
+        let planner = Planner::new(schemas, Direction::Response, options.value_examples);
+        Bodies { schemas, planner, options, known: std::collections::HashMap::new() }
+    }
+
+    /// The bodies of a media type: several if its schema has alternatives, or if there are only
+    /// examples.
+    pub(super) fn of(&mut self, media: &Media) -> Vec<Result<Made, String>> {
+        let kind = Kind::of(media);
+        let Some(schema) = media.schema else { return without_schema(media, kind) };
+        if self.options.body_examples {
+            let examples = self.valid_examples(media, schema, kind);
+            if !examples.is_empty() {
+                return examples;
+            }
+        }
+        if let Some(known) = self.known.get(&(schema, kind)) {
+            return known.clone();
+        }
+        let made: Vec<Result<Made, String>> = self
+            .planner
+            .variants(schema)
+            .into_iter()
+            .enumerate()
+            .map(|(at, (variant, plan))| {
+                let plan = plan.map_err(|error| error.why().to_owned())?;
+                let branch = variant.is_some().then_some(at);
+                Ok(Made { variant, branch, template: template(&plan, kind) })
+            })
+            .collect();
+        self.known.insert((schema, kind), made.clone());
+        made
+    }
+
+    fn valid_examples(&self, media: &Media, schema: SchemaId, kind: Kind) -> Vec<Result<Made, String>> {
+        let valid =
+            |(_, value): &&(Option<String>, Value)| self.schemas.is_valid(schema, value, Direction::Response);
+        media.examples.iter().filter(valid).map(|example| Ok(from_example(example, kind))).collect()
+    }
+
+    /// What a header of the answer says.
+    pub(super) fn header(&mut self, header: &Header) -> Result<String, String> {
+        let valid = |value: &&Value| self.schemas.is_valid(header.schema, value, Direction::Response);
+        let given =
+            header.examples.iter().filter(valid).find(|value| !value.is_array() && !value.is_object());
+        if let (Some(value), true) = (given, self.options.value_examples) {
+            return Ok(one_line(&escaped_literal(value)));
+        }
+        let plan = self.planner.body(header.schema).map_err(|error| error.why().to_owned())?;
+        Ok(one_line(&text_template(&plan, Escape::None)))
+    }
+}
+
+/// Headers have no line breaks.
+fn one_line(text: &str) -> String {
+    text.replace(['\r', '\n'], " ").trim().to_owned()
+}
+
+fn template(plan: &Arc<Plan>, kind: Kind) -> String {
+    use crate::plan::PlanNode::{Array, FreeObject, Object};
+    match kind {
+        Kind::Xml => xml_template(plan),
+        // Objects in a media type that is unknown here are shown as JSON.
+        Kind::Text if !matches!(plan.node, Array { .. } | Object(_) | FreeObject) => {
+            text_template(plan, Escape::None)
+        }
+        Kind::Json | Kind::Text => json_template(plan),
+    }
+}
+
+fn without_schema(media: &Media, kind: Kind) -> Vec<Result<Made, String>> {
+    if !media.examples.is_empty() {
+        return media.examples.iter().map(|example| Ok(from_example(example, kind))).collect();
+    }
+    let template = match kind {
+        Kind::Json => "{{RandDict}}",
+        Kind::Xml => "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<root>{{RandWord 3 9}}</root>",
+        Kind::Text => "{{RandSentence 3 9}}",
+    };
+    vec![Ok(Made { variant: None, branch: None, template: template.to_owned() })]
+}
+
+fn from_example((name, value): &(Option<String>, Value), kind: Kind) -> Made {
+    let template = match (value, kind) {
+        // Texts of other media types stand in the specification as texts.
+        (Value::String(text), Kind::Xml | Kind::Text) => literal(text),
+        // And so does JSON, in some.
+        (Value::String(text), Kind::Json)
+            if serde_json::from_str::<Value>(text).is_ok_and(|value| value.is_object()) =>
+        {
+            literal(text)
+        }
+        (value, _) => literal(&serde_json::to_string_pretty(value).unwrap_or_default()),
+    };
+    Made { variant: name.clone(), branch: None, template }
+}

@@ -1,0 +1,98 @@
+//! Example values of parameters and bodies.
+
+use serde_json::Value;
+
+use crate::plan::{PlanError, Planner, Sampler};
+use crate::schema::{Direction, SchemaId, Schemas};
+use crate::spec::{Location, Parameter, Style};
+
+/// Makes example values, which are valid and always the same.
+pub(crate) struct Examples<'s> {
+    planner: Planner<'s>,
+    schemas: &'s Schemas,
+}
+
+impl<'s> Examples<'s> {
+    pub(crate) fn new(schemas: &'s Schemas) -> Self {
+        Examples { planner: Planner::new(schemas, Direction::Request, true), schemas }
+    }
+
+    /// The first valid example that is given, or a valid value.
+    pub(crate) fn value(&mut self, schema: SchemaId, given: &[Value]) -> Result<Value, PlanError> {
+        let valid = |value: &&Value| self.schemas.is_valid(schema, value, Direction::Request);
+        if let Some(value) = given.iter().find(valid) {
+            return Ok(value.clone());
+        }
+        let plan = self.planner.body(schema)?;
+        Ok(Sampler::new(u64::from(schema.0)).value(&plan))
+    }
+
+    /// What a parameter is sent as: names and values. Empty texts in paths are avoided, since
+    /// a path without its variable is another path.
+    pub(crate) fn parameter(&mut self, parameter: &Parameter) -> Option<Vec<(String, String)>> {
+        let value = self.value(parameter.schema, &parameter.examples).ok()?;
+        Some(written(parameter, &value))
+    }
+}
+
+/// A scalar without quotes.
+pub(crate) fn plain(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Null => String::new(),
+        other => other.to_string(),
+    }
+}
+
+/// A value in the style of its parameter.
+pub(crate) fn written(parameter: &Parameter, value: &Value) -> Vec<(String, String)> {
+    let name = parameter.name.clone();
+    if parameter.media.is_some() {
+        return vec![(name, value.to_string())];
+    }
+    let one = |text: String| vec![(name.clone(), text)];
+    let separator = match parameter.style {
+        Style::Space => " ",
+        Style::Pipe => "|",
+        Style::Tab => "\t",
+        Style::Label if parameter.explode => ".",
+        Style::Matrix if parameter.explode => ";",
+        _ => ",",
+    };
+    let repeats = parameter.explode && matches!(parameter.location, Location::Query | Location::Cookie);
+    match value {
+        Value::Array(items) if repeats => items.iter().map(|item| (name.clone(), plain(item))).collect(),
+        Value::Array(items) => {
+            let items: Vec<String> = items
+                .iter()
+                .map(|item| match parameter.style {
+                    Style::Matrix if parameter.explode => format!("{name}={}", plain(item)),
+                    _ => plain(item),
+                })
+                .collect();
+            one(prefixed(parameter, items.join(separator)))
+        }
+        Value::Object(members) if parameter.style == Style::DeepObject => {
+            members.iter().map(|(key, value)| (format!("{name}[{key}]"), plain(value))).collect()
+        }
+        Value::Object(members) if repeats => {
+            members.iter().map(|(key, value)| (key.clone(), plain(value))).collect()
+        }
+        Value::Object(members) => {
+            let between = if parameter.explode { "=" } else { "," };
+            let members: Vec<String> =
+                members.iter().map(|(key, value)| format!("{key}{between}{}", plain(value))).collect();
+            one(prefixed(parameter, members.join(separator)))
+        }
+        scalar => one(prefixed(parameter, plain(scalar))),
+    }
+}
+
+fn prefixed(parameter: &Parameter, text: String) -> String {
+    match parameter.style {
+        Style::Label => format!(".{text}"),
+        Style::Matrix if parameter.explode && text.contains('=') => format!(";{text}"),
+        Style::Matrix => format!(";{}={text}", parameter.name),
+        _ => text,
+    }
+}

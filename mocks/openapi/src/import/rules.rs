@@ -1,0 +1,240 @@
+//! What requests must be like for a scenario: only what the specification requires.
+
+use api_mock_scenario::{RequestRules, Scenario, literal};
+use serde_json::{Value, json};
+
+use super::{Examples, ImportOptions};
+use crate::plan::{Flat, scalar_pattern};
+use crate::problem::Problems;
+use crate::schema::Direction;
+use crate::spec::{Api, Body, Location, Media, Operation, Parameter, SecurityScheme, Style};
+
+/// What is the same for all scenarios of an operation.
+pub(super) fn parameters(
+    api: &Api,
+    options: &ImportOptions,
+    operation: &Operation,
+    examples: &mut Examples<'_>,
+    problems: &Problems,
+) -> RequestRules {
+    let mut rules = RequestRules::default();
+    for parameter in &operation.parameters {
+        match examples.parameter(parameter) {
+            Some(values) => example(&mut rules, parameter, values),
+            None => problems
+                .add_at(operation.at.clone(), format!("no example for the parameter {:?}", parameter.name)),
+        }
+        if parameter.required {
+            demand(&mut rules, api, parameter);
+        }
+    }
+    security(&mut rules, api, options, operation);
+    rules
+}
+
+fn example(rules: &mut RequestRules, parameter: &Parameter, values: Vec<(String, String)>) {
+    let text = |values: Vec<(String, String)>| {
+        values.into_iter().map(|(_, value)| value).collect::<Vec<_>>().join(",")
+    };
+    match parameter.location {
+        Location::Path => rules.example_path_params.set(parameter.name.as_str(), literal(&text(values))),
+        Location::Header => rules.example_headers.set(canonical(&parameter.name), literal(&text(values))),
+        Location::Cookie => {
+            let pairs: Vec<String> = values.iter().map(|(name, value)| format!("{name}={value}")).collect();
+            let known =
+                rules.example_headers.get("Cookie").map(|known| format!("{known}; ")).unwrap_or_default();
+            rules.example_headers.set("Cookie", format!("{known}{}", literal(&pairs.join("; "))));
+        }
+        Location::Query => {
+            for (name, value) in values {
+                // A file has room for one value of a name; the first one is as good as all.
+                if rules.example_query_params.get(&name).is_none() {
+                    rules.example_query_params.set(name, literal(&value));
+                }
+            }
+        }
+    }
+}
+
+fn demand(rules: &mut RequestRules, api: &Api, parameter: &Parameter) {
+    let spread = matches!(parameter.location, Location::Query | Location::Cookie)
+        && (parameter.style == Style::DeepObject || parameter.explode)
+        && !is_scalar(api, parameter);
+    let pattern = parameter_pattern(api, parameter);
+    match parameter.location {
+        Location::Path => {}
+        Location::Header => rules.match_headers.set(canonical(&parameter.name), pattern),
+        // Objects that are spread over several names have none of their own.
+        Location::Query if spread && is_object(api, parameter) => {}
+        Location::Query => rules.match_query_params.set(parameter.name.as_str(), pattern),
+        Location::Cookie => {
+            let name = regex_syntax::escape(&parameter.name);
+            rules.match_headers.set("Cookie", format!(r"(^|;\s*){name}="));
+        }
+    }
+}
+
+fn is_scalar(api: &Api, parameter: &Parameter) -> bool {
+    scalar_pattern(&api.schemas, parameter.schema).is_some()
+}
+
+fn is_object(api: &Api, parameter: &Parameter) -> bool {
+    let schema = api.schemas.get(api.schemas.follow(parameter.schema));
+    schema.types.allows(crate::schema::Types::OBJECT)
+}
+
+/// The pattern for the text of a parameter. A missing parameter is compared as an empty text, so
+/// none of them matches that, unless nothing else would do.
+fn parameter_pattern(api: &Api, parameter: &Parameter) -> String {
+    let pattern = scalar_pattern(&api.schemas, parameter.schema).filter(|_| parameter.media.is_none());
+    let pattern = match pattern.as_deref() {
+        Some(pattern) if pattern.starts_with("__number__[+-]?[0-9]{1,10}") => {
+            r"__number__^[+-]?\d+(\.0+)?$".to_owned()
+        }
+        Some(pattern) if pattern.starts_with("__number__") => r"__number__^[+-]?(\d|\.\d)".to_owned(),
+        Some(pattern) if pattern.starts_with("__boolean__") => "__boolean__^(false|true)$".to_owned(),
+        Some("__string__.*") | None => ".+".to_owned(),
+        Some(pattern) => pattern.to_owned(),
+    };
+    literal(&pattern)
+}
+
+/// What the body must be like: its content type and the patterns of its members.
+pub(super) fn body(
+    rules: &mut RequestRules,
+    api: &Api,
+    body: &Body,
+    media: &Media,
+    examples: &mut Examples<'_>,
+) {
+    let concrete = !media.name.contains('*');
+    if concrete {
+        let name = crate::spec::essence(&media.name);
+        let pattern = regex_syntax::escape(&name);
+        // A body that may be missing comes without a content type.
+        let pattern = if body.required { format!("(?i)^{pattern}") } else { format!("(?i)^({pattern}|$)") };
+        rules.match_headers.set("Content-Type", pattern);
+    }
+    let sent = if concrete { media.name.as_str() } else { "application/json" };
+    rules.example_headers.set("Content-Type", sent);
+    let Some(schema) = media.schema else { return };
+    let given: Vec<Value> = media.examples.iter().map(|(_, value)| value.clone()).collect();
+    let value = examples.value(schema, &given).ok();
+    if media.is_json() {
+        rules.match_contents = literal(&Flat::of(&api.schemas, schema, None, Direction::Request));
+        let text = value.and_then(|value| serde_json::to_string_pretty(&value).ok());
+        rules.example_contents = text.map(|text| literal(&text)).unwrap_or_default();
+    } else if media.name.contains("x-www-form-urlencoded") {
+        rules.example_contents = value.map(|value| literal(&form(&value))).unwrap_or_default();
+    } else if let Some(Value::String(text)) = value {
+        rules.example_contents = literal(&text);
+    }
+}
+
+/// An object as a form.
+fn form(value: &Value) -> String {
+    let pair = |(name, value): (&String, &Value)| match value {
+        Value::Array(items) => {
+            let each = items
+                .iter()
+                .map(|item| format!("{}={}", encoded(name), encoded(&super::example::plain(item))));
+            each.collect::<Vec<_>>().join("&")
+        }
+        value => format!("{}={}", encoded(name), encoded(&super::example::plain(value))),
+    };
+    value
+        .as_object()
+        .into_iter()
+        .flatten()
+        .map(pair)
+        .filter(|pair| !pair.is_empty())
+        .collect::<Vec<_>>()
+        .join("&")
+}
+
+fn encoded(text: &str) -> String {
+    let keep = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~');
+    let mut out = String::new();
+    for byte in text.bytes() {
+        if keep(byte) { out.push(char::from(byte)) } else { out.push_str(&format!("%{byte:02X}")) }
+    }
+    out
+}
+
+/// `x-request-id` as `X-Request-Id`.
+pub(super) fn canonical(name: &str) -> String {
+    let mut out = String::with_capacity(name.len());
+    let mut start = true;
+    for c in name.chars() {
+        out.push(if start { c.to_ascii_uppercase() } else { c.to_ascii_lowercase() });
+        start = c == '-';
+    }
+    out
+}
+
+/// Examples of credentials, and patterns for them if they are demanded.
+fn security(rules: &mut RequestRules, api: &Api, options: &ImportOptions, operation: &Operation) {
+    let Some(wanted) = operation.security.iter().find(|all| !all.is_empty()) else { return };
+    // Who may come without credentials is not asked for any.
+    let demanded = options.demand_security && operation.security.iter().all(|all| !all.is_empty());
+    for requirement in wanted {
+        let Some(scheme) = api.security.iter().find(|scheme| scheme.name == requirement.name) else {
+            continue;
+        };
+        let (example, pattern) = credentials(scheme);
+        match (scheme.kind.as_str(), scheme.location.as_str()) {
+            ("apiKey", "query") => {
+                rules.example_query_params.set(scheme.key.as_str(), example);
+                if demanded {
+                    rules.match_query_params.set(scheme.key.as_str(), pattern);
+                }
+            }
+            ("apiKey", place) => {
+                let (name, example) = match place {
+                    "cookie" => ("Cookie".to_owned(), format!("{}={example}", scheme.key)),
+                    _ => (canonical(&scheme.key), example.to_owned()),
+                };
+                rules.example_headers.set(name.as_str(), example);
+                if demanded {
+                    rules.match_headers.set(name, pattern);
+                }
+            }
+            ("mutualTLS", _) => {}
+            _ => {
+                rules.example_headers.set("Authorization", example);
+                if demanded {
+                    rules.match_headers.set("Authorization", pattern);
+                }
+            }
+        }
+    }
+}
+
+fn credentials(scheme: &SecurityScheme) -> (&'static str, &'static str) {
+    match (scheme.kind.as_str(), scheme.scheme.to_ascii_lowercase().as_str()) {
+        ("apiKey", _) => ("example-key", ".+"),
+        // `user:password`.
+        ("http", "basic") => ("Basic dXNlcjpwYXNzd29yZA==", "(?i)^Basic .+"),
+        ("http", "digest") => ("Digest username=\"user\"", "(?i)^Digest .+"),
+        _ => ("Bearer example-token", "(?i)^Bearer .+"),
+    }
+}
+
+/// Who may call, for readers and clients.
+pub(super) fn authentication(scenario: &mut Scenario, api: &Api, operation: &Operation) {
+    let mut all = serde_json::Map::new();
+    for requirement in operation.security.iter().flatten() {
+        let Some(scheme) = api.security.iter().find(|scheme| scheme.name == requirement.name) else {
+            continue;
+        };
+        let scopes = if requirement.scopes.is_empty() { &scheme.scopes } else { &requirement.scopes };
+        let entry = json!({
+            "type": scheme.kind, "name": scheme.key, "in": scheme.location, "format": scheme.format,
+            "scheme": scheme.scheme, "url": scheme.url, "description": scheme.description, "scopes": scopes,
+        });
+        all.insert(scheme.name.clone(), entry);
+    }
+    if !all.is_empty() {
+        scenario.extra.insert("authentication".to_owned(), Value::Object(all));
+    }
+}

@@ -1,0 +1,25 @@
+#![doc = include_str!("../README.md")]
+#![forbid(unsafe_code)]
+
+mod document;
+mod documents;
+mod import;
+mod loader;
+mod plan;
+mod problem;
+mod request;
+mod schema;
+mod spec;
+
+pub use document::{DocumentError, parse_document};
+pub use import::{
+    Import, ImportError, ImportOptions, Imported, Kept, Stored, Update, import, mark, parse, unmarked, update,
+};
+pub use loader::{LoadError, Loader, NoDocuments};
+pub use problem::Problem;
+pub use request::{Refused, RequestParts, RequestViolation};
+pub use schema::{Direction, SchemaId, Schemas, Violation};
+pub use spec::{
+    Api, Body, Header, Location, Media, Operation, Parameter, Requirement, Response, SecurityScheme, Style,
+    Version,
+};
