@@ -1,17 +1,31 @@
 //! From requests to answers.
 
-use std::sync::Arc;
-use std::time::Duration;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
+use std::time::{Duration, SystemTime};
 
-use api_mock_functions::FunctionLimits;
-use api_mock_matcher::Request;
-use api_mock_store::Store;
-use api_mock_template::time::CivilTime;
+use api_mock_datagen::Rng;
+use api_mock_functions::{FunctionLimits, State};
+use api_mock_matcher::{Choice, Entry, Index, MatchOptions, Mismatch, Request, Usage};
+use api_mock_scenario::{Key, Scenario};
+use api_mock_store::{LoadProblem, Snapshot, Store, StoreError, StoreOptions};
+use api_mock_template::time::{CivilTime, GoDuration};
+use api_mock_template::{Context, Functions, Limits};
+use arc_swap::ArcSwap;
+use http::{Method, StatusCode};
 
 use crate::answer::{Answer, Refusal};
+use crate::compiled::Compiled;
+use crate::head::Body;
+use crate::key_data::KeyData;
+use crate::plan::{Plan, Rendering, functions};
+use crate::problem::RenderProblem;
 
-/// What the time is; told in the zone that templates are to show.
-pub type Clock = Arc<dyn Fn() -> CivilTime + Send + Sync>;
+/// What the time is, since the begin of 1970 in UTC.
+pub type Clock = Arc<dyn Fn() -> Duration + Send + Sync>;
 
 /// How an engine works.
 #[derive(Clone)]
@@ -20,49 +34,127 @@ pub struct EngineOptions {
     /// Makes all chance repeatable: the n-th request of a run always draws the same. Without it
     /// every run is different.
     pub seed: Option<u64>,
+    /// How requests are matched.
+    pub matching: MatchOptions,
     /// What one rendering may spend.
-    pub template: api_mock_template::Limits,
+    pub template: Limits,
     /// How much one call of a template function may make.
     pub functions: FunctionLimits,
     /// The longest wait; longer ones are cut.
     pub max_wait: Duration,
     /// The largest request body whose fields templates see, in bytes.
     pub max_parsed_body: usize,
-    /// What the time is; the system's clock in UTC by default.
+    /// What the time is; the system's clock by default.
     pub clock: Clock,
+    /// The zone in which templates tell the time: seconds east of Greenwich, and its name.
+    pub zone: (i32, String),
+}
+
+impl fmt::Debug for EngineOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EngineOptions").field("seed", &self.seed).finish_non_exhaustive()
+    }
 }
 
 impl Default for EngineOptions {
-    /// No seed, the default limits, waits of up to five minutes, bodies of up to 1 MiB.
+    /// No seed, the default limits, waits of up to five minutes, bodies of up to 1 MiB, UTC.
     fn default() -> Self {
+        let now = || SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         EngineOptions {
             seed: None,
-            template: api_mock_template::Limits::default(),
+            matching: MatchOptions::default(),
+            template: Limits::default(),
             functions: FunctionLimits::default(),
             max_wait: Duration::from_secs(300),
             max_parsed_body: 1 << 20,
-            clock: Arc::new(utc_now),
+            clock: Arc::new(now),
+            zone: (0, "UTC".to_owned()),
         }
     }
 }
 
-fn utc_now() -> CivilTime {
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    CivilTime::from_unix(i64::try_from(now.as_secs()).unwrap_or_default(), now.subsec_nanos(), 0, "UTC")
-}
-
 /// Answers requests from the scenarios of a store. It follows the store's changes by itself, and
-/// never blocks: call it from any thread.
+/// never blocks: call it from any thread. Clones are the same engine.
+///
+/// ```
+/// use api_mock_engine::{Engine, EngineOptions, Request};
+/// use api_mock_scenario::Format;
+/// use api_mock_store::StoreOptions;
+///
+/// let (engine, _) = Engine::open(StoreOptions::in_memory(), EngineOptions::default())?;
+/// let file = "method: GET\nname: hi\npath: /hi/:who\nresponse:\n  contents: Hello {{.who}}\n  status_code: 201\n";
+/// engine.store().put_text(file, Format::Yaml)?;
+///
+/// let request = Request::new(http::Method::GET, "/hi/you", Default::default(), Default::default());
+/// let answer = engine.answer(&request)?;
+/// assert_eq!((answer.status.as_u16(), &answer.body[..]), (201, &b"Hello you"[..]));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone)]
 pub struct Engine {
     store: Arc<Store>,
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    options: EngineOptions,
+    functions: Functions,
+    seed: u64,
+    /// The number of the next request.
+    next: AtomicU64,
+    live: ArcSwap<Live>,
+}
+
+/// What answers now.
+#[derive(Default)]
+struct Live {
+    snapshot: Arc<Snapshot>,
+    index: Index<Compiled>,
+    entries: BTreeMap<Arc<Key>, Arc<Entry<Compiled>>>,
+}
+
+impl fmt::Debug for Engine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Engine").field("options", &self.inner.options).finish_non_exhaustive()
+    }
+}
+
+/// Whether a scenario can be rendered as far as this can be known before a request comes: its text
+/// is a template with known functions, and what needs no rendering is good.
+///
+/// # Errors
+/// What is wrong, with line and column.
+pub fn check(scenario: &Scenario, text: &str) -> Result<(), RenderProblem> {
+    static FUNCTIONS: std::sync::LazyLock<Functions> = std::sync::LazyLock::new(functions);
+    Plan::new(scenario, text, &FUNCTIONS).map(drop)
 }
 
 impl Engine {
+    /// Opens a store that takes only scenarios which pass [`check`], and an engine for it.
+    ///
+    /// # Errors
+    /// As [`Store::open`].
+    pub fn open(
+        store: StoreOptions,
+        options: EngineOptions,
+    ) -> Result<(Engine, Vec<LoadProblem>), StoreError> {
+        let check = |scenario: &Scenario, text: &str| check(scenario, text).map_err(Into::into);
+        let (store, problems) = Store::open(store.checked(check))?;
+        Ok((Engine::new(Arc::new(store), options), problems))
+    }
+
     /// An engine for the scenarios of a store.
     #[must_use]
     pub fn new(store: Arc<Store>, options: EngineOptions) -> Engine {
-        let _ = options;
-        Engine { store }
+        let seed = options.seed.unwrap_or_else(|| RandomState::new().hash_one(0));
+        let (functions, live) = (functions(), ArcSwap::default());
+        let inner = Arc::new(Inner { options, functions, seed, next: AtomicU64::new(0), live });
+        let weak: Weak<Inner> = Arc::downgrade(&inner);
+        store.on_change(move |snapshot| {
+            let inner = weak.upgrade();
+            inner.as_ref().inspect(|inner| inner.follow(snapshot)).is_some()
+        });
+        Engine { store, inner }
     }
 
     /// The store.
@@ -71,62 +163,165 @@ impl Engine {
         &self.store
     }
 
-    /// The answer to a request. Counts as a use of the chosen scenario.
+    /// The answer to a request. Counts as a use of the chosen scenario. A HEAD request that no
+    /// scenario is for is answered as a GET.
     ///
     /// # Errors
     /// Why there is none; a server sends [`Refusal::to_json`] with [`Refusal::status`].
     pub fn answer(&self, request: &Request) -> Result<Answer, Refusal> {
-        Err(Refusal::NoMatch {
-            method: request.method.clone(),
-            path: request.path.clone(),
-            only_rules: false,
-            near_misses: Vec::new(),
-        })
+        let live = self.inner.live.load();
+        match self.inner.answer(&live, request) {
+            Err(Refusal::NoMatch { only_rules: false, .. }) if request.method == Method::HEAD => {
+                let get = Request { method: Method::GET, ..request.clone() };
+                self.inner.answer(&live, &get)
+            }
+            result => result,
+        }
     }
 
     /// What is known of each scenario, of one group or all, in the order of their keys: what
     /// `GET /_scenarios` lists.
     #[must_use]
     pub fn list(&self, group: Option<&str>) -> Vec<KeyData> {
-        let _ = group;
-        Vec::new()
+        let live = self.inner.live.load();
+        let all = live.entries.values();
+        let wanted =
+            all.filter(|entry| group.is_none_or(|group| entry.data().stored.scenario.group == group));
+        wanted.map(|entry| KeyData::new(&entry.data().stored.scenario, entry.usage())).collect()
     }
 }
 
-/// What a listing says of a scenario.
-#[derive(Clone, Debug, serde::Serialize)]
-#[non_exhaustive]
-pub struct KeyData {
-    /// The method.
-    pub method: String,
-    /// The name.
-    pub name: String,
-    /// The path, with its variables.
-    pub path: String,
-    /// The group.
-    pub group: String,
-    /// The predicate.
-    pub predicate: String,
-    /// Patterns for query parameters.
-    pub match_query_params: api_mock_scenario::Pairs,
-    /// Patterns for headers.
-    pub match_headers: api_mock_scenario::Pairs,
-    /// The pattern for the content type.
-    pub match_content_type: String,
-    /// The pattern for the body.
-    pub match_contents: String,
-    /// When it was last used, in seconds since 1970; 0 for never.
-    #[serde(rename = "LastUsageTime")]
-    pub last_usage_time: u64,
-    /// How often it was used.
-    #[serde(rename = "RequestCount")]
-    pub request_count: u64,
+impl Inner {
+    /// Makes the store's new snapshot answer. What did not change is kept as it is.
+    fn follow(&self, snapshot: &Arc<Snapshot>) {
+        let old = self.live.load();
+        let (mut index, mut entries) = (old.index.clone(), old.entries.clone());
+        for (key, entry) in &old.entries {
+            if snapshot.scenario(key).is_none() {
+                index.remove(entry);
+                entries.remove(key);
+            }
+        }
+        for (key, stored) in snapshot.scenarios() {
+            let present = entries.get(key);
+            if present.is_some_and(|entry| Arc::ptr_eq(&entry.data().stored, stored)) {
+                continue;
+            }
+            // Uploading starts to count anew, editing a file does not.
+            let usage = present
+                .filter(|_| stored.by_hand)
+                .map_or_else(Arc::<Usage>::default, |entry| entry.usage().clone());
+            let compiled = Compiled::new(stored, snapshot, &self.functions);
+            let entry = Arc::new(Entry::new(&stored.scenario, compiled, usage, &self.options.matching));
+            index.insert(entry.clone());
+            entries.insert(key.clone(), entry);
+        }
+        if !snapshot.same_fixtures(&old.snapshot) {
+            entries.values().for_each(|entry| entry.data().find_fixtures(snapshot));
+        }
+        self.live.store(Arc::new(Live { snapshot: snapshot.clone(), index, entries }));
+    }
+
+    fn answer(&self, live: &Live, request: &Request) -> Result<Answer, Refusal> {
+        let number = self.next.fetch_add(1, Ordering::Relaxed);
+        let now = (self.options.clock)();
+        let now_ms = u64::try_from(now.as_millis()).unwrap_or(u64::MAX);
+        let predicate = |entry: &Entry<Compiled>, values: &[&str], total: u64| {
+            self.holds(entry.data(), request, values, total, number, now)
+        };
+        let choice = live.index.choose(request, now_ms, predicate).map_err(|mismatch| {
+            let Mismatch { only_rules, near_misses } = mismatch;
+            Refusal::NoMatch {
+                method: request.method.clone(),
+                path: request.path.clone(),
+                only_rules,
+                near_misses,
+            }
+        })?;
+        let compiled = choice.entry.data();
+        self.render(&choice, request, number, now)
+            .map_err(|problem| Refusal::Broken { scenario: compiled.name.to_string(), problem })
+    }
+
+    /// Whether a predicate lets its scenario answer. One that fails does.
+    fn holds(
+        &self,
+        compiled: &Compiled,
+        request: &Request,
+        values: &[&str],
+        total: u64,
+        number: u64,
+        now: Duration,
+    ) -> bool {
+        let Some(predicate) = compiled.predicate() else { return true };
+        let data = compiled.variables.data(request, values, total, self.options.max_parsed_body);
+        let mut state = self.state(compiled, number, now);
+        let mut context = Context::with_state(&mut state).limits(self.options.template);
+        predicate.render_with(&data, &mut context).map_or(true, |text| text.trim() == "true")
+    }
+
+    fn state(&self, compiled: &Compiled, number: u64, now: Duration) -> State {
+        // Far apart for neighbouring numbers.
+        let seed = self.seed.rotate_left(17) ^ number.wrapping_add(1).wrapping_mul(0xd134_2543_de82_ef95);
+        let (offset, zone) = &self.options.zone;
+        let seconds = i64::try_from(now.as_secs()).unwrap_or(i64::MAX);
+        let now = CivilTime::from_unix(seconds, now.subsec_nanos(), *offset, zone);
+        State::new(Rng::seeded(seed), now).fixtures(compiled.fixtures()).limits(self.options.functions)
+    }
+
+    fn render(
+        &self,
+        choice: &Choice<'_, Compiled>,
+        request: &Request,
+        number: u64,
+        now: Duration,
+    ) -> Result<Answer, RenderProblem> {
+        let compiled = choice.entry.data();
+        let head = match compiled.plan(&self.functions)? {
+            Plan::Static(head) => head.clone(),
+            plan => {
+                let data = compiled.variables.data(
+                    request,
+                    &choice.values,
+                    choice.count,
+                    self.options.max_parsed_body,
+                );
+                plan.render(&Rendering {
+                    name: &compiled.name,
+                    path: &compiled.path,
+                    data: &data,
+                    limits: self.options.template,
+                    state: &|| self.state(compiled, number, now),
+                })?
+            }
+        };
+        let body = match head.body {
+            Body::Bytes(bytes) => bytes,
+            Body::Fixture(name) => {
+                compiled.fixtures().bytes(name.trim()).ok_or(RenderProblem::NoFixture(name))?
+            }
+        };
+        Ok(Answer {
+            status: asked_status(request).unwrap_or(head.status),
+            headers: head.headers,
+            body,
+            wait: asked_wait(request).unwrap_or(head.wait).min(self.options.max_wait),
+            count: choice.count,
+            scenario: compiled.name.clone(),
+            path: compiled.path.clone(),
+        })
+    }
 }
 
-impl KeyData {
-    /// The key of the listing: `/_scenarios/<METHOD>/<name><path>`.
-    #[must_use]
-    pub fn key(&self) -> String {
-        format!("/_scenarios/{}/{}{}", self.method, self.name, self.path)
-    }
+/// The status that the request asks for, if it does and it is one.
+fn asked_status(request: &Request) -> Option<StatusCode> {
+    let status: u16 = request.header("x-mock-response-status")?.trim().parse().ok()?;
+    StatusCode::from_u16(status).ok().filter(|_| (200..600).contains(&status))
+}
+
+/// The wait that the request asks for; what is no duration asks for none.
+fn asked_wait(request: &Request) -> Option<Duration> {
+    let text = request.header("x-mock-wait-before-reply")?.trim();
+    let wait = text.parse::<GoDuration>().ok().and_then(GoDuration::to_std);
+    Some(wait.unwrap_or_default())
 }

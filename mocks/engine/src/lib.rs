@@ -2,10 +2,19 @@
 #![forbid(unsafe_code)]
 
 mod answer;
+mod block;
+mod compare;
+mod compiled;
+mod data;
 mod engine;
+mod head;
+mod key_data;
+mod plan;
 mod problem;
+mod text;
 
 pub use answer::{Answer, REQUEST_COUNT, Refusal};
-pub use api_mock_matcher::{NearMiss, Reason, Request};
-pub use engine::{Clock, Engine, EngineOptions, KeyData};
+pub use api_mock_matcher::{MatchOptions, NearMiss, Reason, Request};
+pub use engine::{Clock, Engine, EngineOptions, check};
+pub use key_data::KeyData;
 pub use problem::RenderProblem;

@@ -16,6 +16,12 @@ pub enum RenderProblem {
     /// What was rendered is not a scenario; lines are those of the rendered text.
     #[error("rendered, it is not a scenario: {0}")]
     Scenario(#[from] Box<ScenarioError>),
+    /// A directive printed directives where a number or a duration is wanted.
+    #[error("{field}: rendered, it is neither a number nor a duration")]
+    Unreadable {
+        /// The field.
+        field: &'static str,
+    },
     /// The fixture that should be the body is not there.
     #[error("there is no fixture {0:?}")]
     NoFixture(String),
@@ -32,7 +38,7 @@ impl RenderProblem {
             RenderProblem::Template(error) => Some(error.location().line),
             RenderProblem::Render(error) => Some(error.location().line),
             RenderProblem::Scenario(error) => error.line(),
-            RenderProblem::NoFixture(_) | RenderProblem::Header(_) => None,
+            RenderProblem::Unreadable { .. } | RenderProblem::NoFixture(_) | RenderProblem::Header(_) => None,
         }
     }
 

@@ -98,12 +98,35 @@ pub fn constant(directive: &str) -> Option<&str> {
     quoted('`').or_else(|| quoted('"'))
 }
 
+fn first_word(directive: &str) -> &str {
+    inner(directive).split(|c: char| !c.is_ascii_alphanumeric()).next().unwrap_or_default()
+}
+
+/// By how much a directive changes the number of those that want an `end`: 1, -1 or 0.
+///
+/// ```
+/// use api_mock_scenario::nesting;
+/// assert_eq!([nesting("{{if .x}}"), nesting("{{else}}"), nesting("{{- end}}")], [1, 0, -1]);
+/// ```
+#[must_use]
+pub fn nesting(directive: &str) -> i32 {
+    match first_word(directive) {
+        "if" | "range" | "with" | "define" | "block" => 1,
+        "end" => -1,
+        _ => 0,
+    }
+}
+
+/// How many directives of a text are not closed in it.
+pub(crate) fn open_directives(text: &str) -> i32 {
+    directives(text).into_iter().filter_map(|at| text.get(at)).map(nesting).sum()
+}
+
 /// Whether a directive steers rather than prints.
 pub(crate) fn is_control(directive: &str) -> bool {
     let inner = inner(directive);
-    let word: &str = inner.split(|c: char| !c.is_ascii_alphanumeric()).next().unwrap_or_default();
     let steers = matches!(
-        word,
+        first_word(directive),
         "if" | "else" | "end" | "range" | "with" | "define" | "block" | "template" | "break" | "continue"
     );
     steers || inner.starts_with("/*") || is_assignment(inner)
@@ -124,12 +147,17 @@ pub(crate) struct Neutral {
     pub(crate) text: String,
     /// Directives that are replaced by [`Neutral::mark`] and `x`s.
     pub(crate) tokens: Vec<Range<usize>>,
-    /// Directives that steer and stand alone on their lines: replaced by spaces.
+    /// Directives that steer and stand alone on their lines: replaced by line breaks.
     pub(crate) blanked: Vec<Range<usize>>,
     pub(crate) mark: char,
 }
 
 impl Neutral {
+    /// A text in which directives are text.
+    pub(crate) fn without_directives(source: &str) -> Self {
+        Neutral { text: source.to_owned(), tokens: vec![], blanked: vec![], mark: '\u{0}' }
+    }
+
     pub(crate) fn new(source: &str) -> Self {
         let found = directives(source);
         // Characters for private use, three bytes long and allowed anywhere in YAML.
@@ -141,7 +169,10 @@ impl Neutral {
             neutral.text.push_str(source.get(from..at.start).unwrap_or_default());
             let directive = source.get(at.clone()).unwrap_or_default();
             if is_control(directive) && stands_alone(source, &found, index) {
-                neutral.text.extend(directive.bytes().map(|byte| if byte == b'\n' { '\n' } else { ' ' }));
+                // Empty lines mean the least; one of spaces could be taken for indentation.
+                let spaces = neutral.text.len() - neutral.text.trim_end_matches([' ', '\t']).len();
+                neutral.text.truncate(neutral.text.len() - spaces);
+                neutral.text.extend(std::iter::repeat_n('\n', spaces + directive.len()));
                 neutral.blanked.push(at.clone());
             } else {
                 neutral.text.push(mark);
@@ -217,13 +248,13 @@ mod tests {
     }
 
     #[test]
-    fn neutral_text_has_the_same_bytes_and_lines() {
+    fn neutral_text_has_as_many_bytes() {
         let source = "a: {{.x}}\n{{- range .l }}\n  {{if .y}} {{end}}\nb: {{if .z}}1{{end}}\n{{.only}}\n";
         let neutral = Neutral::new(source);
         assert_eq!(neutral.text.len(), source.len());
-        let lines: Vec<&str> = neutral.text.lines().map(str::trim).collect();
-        assert_eq!(lines[1..3], ["", ""]);
         assert!(!neutral.text.contains("{{"));
+        let lines: Vec<&str> = neutral.text.lines().filter(|line| !line.is_empty()).collect();
+        assert_eq!(lines.len(), 3, "{lines:?}");
         assert_eq!((neutral.blanked.len(), neutral.tokens.len()), (3, 4));
     }
 

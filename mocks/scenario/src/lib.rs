@@ -4,6 +4,7 @@
 mod directive;
 mod error;
 mod json;
+mod layout;
 mod model;
 mod name;
 mod node;
@@ -12,8 +13,9 @@ mod path;
 mod read;
 mod write;
 
-pub use directive::{constant, directives, literal};
+pub use directive::{constant, directives, literal, nesting};
 pub use error::{Problem, ScenarioError};
+pub use layout::{Layout, TextStyle};
 pub use model::{Contents, Extra, Key, RequestRules, ResponsePlan, Scenario, Status, Wait};
 pub use name::{digest, generated_name, group_of, recorded_name};
 pub use pairs::{HeaderLists, Pairs};

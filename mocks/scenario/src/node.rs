@@ -6,7 +6,7 @@ use std::ops::Range;
 
 use granit_parser::{Event, Parser, ScalarStyle, ScanError, Span, StrInput};
 
-use crate::directive::Neutral;
+use crate::directive::{Neutral, open_directives};
 use crate::error::{Problem, ScenarioError};
 
 /// More nodes than any file has; a few aliases can stand for endlessly many.
@@ -138,9 +138,11 @@ impl Reader<'_> {
     fn restore(&self, text: &str, range: Option<&Range<usize>>, style: ScalarStyle) -> String {
         let Some(range) = range else { return text.to_owned() };
         let inside = |at: &&Range<usize>| range.start <= at.start && at.end <= range.end;
-        let is_block = matches!(style, ScalarStyle::Literal | ScalarStyle::Folded);
-        if is_block && self.neutral.blanked.iter().any(|at| inside(&at)) {
-            return block_source(self.source, &self.neutral.text, range);
+        if matches!(style, ScalarStyle::Literal | ScalarStyle::Folded) {
+            let lines = block_lines(self.source, &self.neutral.text, range);
+            if self.neutral.blanked.iter().any(|at| lines.start <= at.start && at.end <= lines.end) {
+                return block_source(self.source, &self.neutral.text, range);
+            }
         }
         if !text.contains(self.neutral.mark) {
             return text.to_owned();
@@ -161,13 +163,8 @@ impl Reader<'_> {
 
 /// The lines of a block scalar as they are in the source, without their indentation.
 fn block_source(source: &str, neutral: &str, range: &Range<usize>) -> String {
-    let header_end =
-        |text: &str| text.get(range.clone()).and_then(|text| text.find('\n')).map(|at| range.start + at + 1);
-    // The range may start at the header or below it.
-    let line_start = neutral.get(..range.start).and_then(|text| text.rfind('\n')).map_or(0, |at| at + 1);
-    let on_header = neutral.get(line_start..range.start).is_some_and(|text| !text.trim().is_empty());
-    let start = if on_header { header_end(neutral).unwrap_or(range.end) } else { line_start };
-    let (Some(source), Some(neutral)) = (source.get(start..range.end), neutral.get(start..range.end)) else {
+    let range = block_lines(source, neutral, range);
+    let (Some(source), Some(neutral)) = (source.get(range.clone()), neutral.get(range)) else {
         return String::new();
     };
     let indent = |line: &str| line.len() - line.trim_start_matches(' ').len();
@@ -178,6 +175,29 @@ fn block_source(source: &str, neutral: &str, range: &Range<usize>) -> String {
     text.truncate(text.trim_end().len());
     text.push('\n');
     text
+}
+
+/// The lines of a block scalar whose content is at `range`: with the directives that steer above
+/// it, and those below it that close what is open in it.
+pub(crate) fn block_lines(source: &str, neutral: &str, range: &Range<usize>) -> Range<usize> {
+    let before = neutral.get(..range.start).unwrap_or_default().trim_end();
+    // From the line below the header.
+    let start = neutral
+        .get(before.len()..)
+        .and_then(|rest| rest.find('\n'))
+        .map_or(range.start, |at| before.len() + at + 1);
+    let content = neutral.get(range.clone()).unwrap_or_default().trim_end().len() + range.start;
+    let line_end = |from: usize| {
+        neutral.get(from..).and_then(|rest| rest.find('\n')).map_or(neutral.len(), |at| from + at + 1)
+    };
+    let mut end = line_end(content);
+    while end < range.end && open_directives(source.get(start..end).unwrap_or_default()) > 0 {
+        end = line_end(end);
+    }
+    // What stands for a directive has line breaks of its own.
+    let rest = source.get(end..).filter(|_| !source.get(..end).is_some_and(|text| text.ends_with('\n')));
+    end += rest.map_or(0, |rest| rest.find('\n').map_or(rest.len(), |at| at + 1));
+    start..end
 }
 
 struct Tree<'t> {

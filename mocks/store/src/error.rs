@@ -42,6 +42,13 @@ pub enum StoreError {
     /// The text is not a scenario.
     #[error(transparent)]
     Scenario(#[from] Box<ScenarioError>),
+    /// The check of the store's options did not find the scenario good.
+    #[error("{source}")]
+    Rejected {
+        /// What it said.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// A method, name or path that nothing can have.
     #[error("{field}: expected {expected}")]
     Invalid {
@@ -85,7 +92,9 @@ impl StoreError {
     #[must_use]
     pub fn kind(&self) -> StoreErrorKind {
         match self {
-            StoreError::Scenario(_) | StoreError::Invalid { .. } => StoreErrorKind::Invalid,
+            StoreError::Scenario(_) | StoreError::Rejected { .. } | StoreError::Invalid { .. } => {
+                StoreErrorKind::Invalid
+            }
             StoreError::NotFound(_) => StoreErrorKind::NotFound,
             StoreError::Conflict(_) => StoreErrorKind::Conflict,
             StoreError::TooLarge { .. } | StoreError::TooMany(_) => StoreErrorKind::TooLarge,

@@ -4,10 +4,12 @@
 mod disk;
 mod error;
 mod load;
+mod options;
 mod snapshot;
 mod store;
 mod watch;
 
 pub use error::{LoadProblem, StoreError, StoreErrorKind};
+pub use options::StoreOptions;
 pub use snapshot::{FixtureFolder, Snapshot, Stored, StoredFixture};
-pub use store::{Store, StoreOptions};
+pub use store::Store;

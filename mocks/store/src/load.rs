@@ -8,8 +8,8 @@ use api_mock_scenario::{Format, Scenario, fixture_name, method};
 use bytes::Bytes;
 
 use crate::error::StoreError;
+use crate::options::StoreOptions;
 use crate::snapshot::{Stored, StoredFixture};
-use crate::store::StoreOptions;
 
 /// What a file is, by its name and folder.
 #[derive(Clone, Debug, PartialEq, Eq)]

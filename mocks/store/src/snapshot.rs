@@ -94,6 +94,14 @@ impl Snapshot {
         }
     }
 
+    /// Whether the fixtures are those of another snapshot.
+    #[must_use]
+    pub fn same_fixtures(&self, other: &Snapshot) -> bool {
+        let pairs = self.fixtures.iter().zip(&other.fixtures);
+        self.fixtures.len() == other.fixtures.len()
+            && pairs.into_iter().all(|(a, b)| a.0 == b.0 && Arc::ptr_eq(a.1, b.1))
+    }
+
     /// The fixtures of a folder itself.
     #[must_use]
     pub fn fixture_folder(&self, folder: &str) -> Option<&Arc<FixtureFolder>> {

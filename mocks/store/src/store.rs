@@ -16,52 +16,12 @@ use bytes::Bytes;
 use crate::disk::{Disk, Scan, Stamp};
 use crate::error::{LoadProblem, StoreError};
 use crate::load::{self, FileKind, with_slashes};
+use crate::options::StoreOptions;
 use crate::snapshot::{FixtureFolder, Snapshot, Stored, StoredFixture};
 use crate::watch::Watcher;
 
 /// A file that was written this recently may be half written; it is read the next time.
 const SETTLE: Duration = Duration::from_millis(20);
-
-/// How a store works.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct StoreOptions {
-    /// The data folder, which is made if needed; `None` keeps everything in memory.
-    pub data_dir: Option<PathBuf>,
-    /// How often to look for files changed by hand; `None` for never.
-    pub watch_every: Option<Duration>,
-    /// The largest scenario, in bytes.
-    pub max_scenario_bytes: u64,
-    /// The largest fixture, in bytes. Fixtures are kept in memory.
-    pub max_fixture_bytes: u64,
-    /// How many scenarios there may be.
-    pub max_scenarios: usize,
-    /// How many fixtures there may be.
-    pub max_fixtures: usize,
-}
-
-impl StoreOptions {
-    /// A store in a folder that looks for changes every second, with limits of 16 MiB for a
-    /// scenario, 64 MiB for a fixture, 100,000 scenarios and 10,000 fixtures.
-    #[must_use]
-    pub fn in_folder(data_dir: impl Into<PathBuf>) -> Self {
-        let watch_every = Some(Duration::from_secs(1));
-        StoreOptions { data_dir: Some(data_dir.into()), watch_every, ..StoreOptions::in_memory() }
-    }
-
-    /// A store in memory, with the same limits.
-    #[must_use]
-    pub fn in_memory() -> Self {
-        StoreOptions {
-            data_dir: None,
-            watch_every: None,
-            max_scenario_bytes: 16 << 20,
-            max_fixture_bytes: 64 << 20,
-            max_scenarios: 100_000,
-            max_fixtures: 10_000,
-        }
-    }
-}
 
 type Listener = Box<dyn Fn(&Arc<Snapshot>) -> bool + Send + Sync>;
 
@@ -171,6 +131,7 @@ impl Store {
             Format::Yaml => text.into(),
             Format::Json => scenario.to_yaml().into(),
         };
+        self.shared.options.check(&scenario, &text)?;
         let stored = self.shared.put(vec![(scenario, text)])?;
         stored.into_iter().next().ok_or_else(|| StoreError::NotFound("scenario".to_owned()))
     }
@@ -187,7 +148,9 @@ impl Store {
             let kind = FileKind::Scenario(Format::Yaml);
             load::check_size(&kind, text.len() as u64, &self.shared.options)?;
             // What was built by a program is checked, and normalised, like what was uploaded.
-            checked.push((Scenario::parse(&text, Format::Yaml).map_err(Box::new)?, text));
+            let scenario = Scenario::parse(&text, Format::Yaml).map_err(Box::new)?;
+            self.shared.options.check(&scenario, &text)?;
+            checked.push((scenario, text));
         }
         self.shared.put(checked)
     }
@@ -579,6 +542,7 @@ impl Shared {
             return Ok(true);
         }
         let Some(stored) = load::scenario(file, bytes, &kind).map_err(named)? else { return Ok(false) };
+        self.options.check(&stored.scenario, &stored.text).map_err(named)?;
         let key = Arc::new(stored.scenario.key());
         let other =
             snapshot.scenarios.get(&key).map(|other| other.file.clone()).filter(|other| *other != file);
