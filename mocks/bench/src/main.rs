@@ -1,0 +1,74 @@
+//! Measures api-mock-service beside a bare hyper server, in turns and in one run. Each server is a process of its own.
+#![forbid(unsafe_code)]
+
+mod bare;
+mod child;
+mod load;
+mod measure;
+mod scenarios;
+mod table;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Parser, Subcommand};
+
+/// Anything that went wrong; a benchmark just stops then.
+type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+/// Measures api-mock-service beside a bare hyper server
+#[derive(Parser)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    /// Seconds of one round
+    #[arg(long, default_value_t = 3)]
+    seconds: u64,
+    /// Rounds; in each, every server has its turn
+    #[arg(long, default_value_t = 3)]
+    rounds: usize,
+    /// Connections
+    #[arg(long, default_value_t = 32)]
+    connections: usize,
+    /// Use the load generator built in, even where wrk is installed
+    #[arg(long)]
+    own_load: bool,
+    /// Requests after which the memory is looked at again
+    #[arg(long, default_value_t = 1_000_000)]
+    requests: u64,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Serve fixed bytes with hyper alone (used by the program itself)
+    Bare,
+    /// Serve a data folder (used by the program itself)
+    Serve {
+        /// The folder
+        data_dir: PathBuf,
+    },
+}
+
+fn main() -> Result<(), Failure> {
+    let cli = Cli::parse();
+    match cli.command {
+        Some(Command::Bare) => runtime()?.block_on(bare::serve()),
+        Some(Command::Serve { data_dir }) => {
+            let engine = child::engine(&data_dir)?;
+            runtime()?.block_on(child::serve(engine))
+        }
+        None => {
+            let load = load::Load {
+                round: Duration::from_secs(cli.seconds),
+                connections: cli.connections,
+                with_wrk: !cli.own_load && load::has_wrk(),
+            };
+            measure::all(&load, cli.rounds, cli.requests)
+        }
+    }
+}
+
+/// As the service's own: one thread a core.
+fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()
+}

@@ -1,0 +1,150 @@
+//! `api-mock-service validate`
+
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+
+use api_mock_scenario::{Format, Scenario};
+use api_mock_template::Template;
+
+use super::{Outcome, print};
+use crate::exit::{self, Failure};
+
+/// What to check.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// folders, which are searched, or files
+    #[arg(required = true, value_name = "DIR")]
+    paths: Vec<PathBuf>,
+}
+
+/// How deep folders are searched.
+const DEEPEST: usize = 64;
+/// The largest file that is read.
+const LARGEST_BYTES: u64 = 32 << 20;
+
+pub(crate) fn run(args: &Args) -> Outcome {
+    let mut files = Vec::new();
+    for path in &args.paths {
+        collect(path, 0, &mut files)?;
+    }
+    files.sort();
+    let mut report = String::new();
+    let (mut good, mut bad) = (0, 0);
+    for file in &files {
+        match check(file) {
+            Checked::Good => good += 1,
+            Checked::NoScenario => {}
+            Checked::Bad(message) => {
+                bad += 1;
+                // Writing to a string does not fail.
+                let _ = writeln!(report, "{message}");
+            }
+        }
+    }
+    print(report.as_bytes())?;
+    eprintln!("api-mock-service: {good} scenarios are good, {bad} are not");
+    match (good, bad) {
+        (_, 1..) => Ok(exit::BAD_SCENARIO),
+        (0, 0) => Err(Failure::new(exit::BAD_SCENARIO, "there is no scenario to check")),
+        _ => Ok(exit::OK),
+    }
+}
+
+fn collect(path: &Path, depth: usize, files: &mut Vec<PathBuf>) -> Result<(), Failure> {
+    let at = |error: std::io::Error| Failure::new(exit::USAGE, format!("{}: {error}", path.display()));
+    // Links in folders are not followed: they may lead in circles.
+    let kind = if depth == 0 { path.metadata() } else { path.symlink_metadata() }.map_err(at)?;
+    if kind.is_file() && (depth == 0 || is_scenario_name(path)) {
+        files.push(path.to_owned());
+    } else if kind.is_dir() && depth < DEEPEST {
+        for entry in path.read_dir().map_err(at)? {
+            collect(&entry.map_err(at)?.path(), depth + 1, files)?;
+        }
+    }
+    Ok(())
+}
+
+fn is_scenario_name(path: &Path) -> bool {
+    path.extension().is_some_and(|ending| ["scr", "yaml", "yml", "json"].iter().any(|known| ending == *known))
+}
+
+enum Checked {
+    Good,
+    /// A fixture or the like.
+    NoScenario,
+    Bad(String),
+}
+
+fn check(file: &Path) -> Checked {
+    let shown = file.display();
+    let text = match read(file) {
+        Ok(text) => text,
+        Err(error) => return Checked::Bad(format!("{shown}: {error}")),
+    };
+    if file.extension().is_none_or(|ending| ending != "scr") && !looks_like_one(&text) {
+        return Checked::NoScenario;
+    }
+    match problem(file, &text) {
+        None => Checked::Good,
+        Some(message) => Checked::Bad(message),
+    }
+}
+
+/// What is wrong with the text of a file.
+pub(super) fn problem(file: &Path, text: &str) -> Option<String> {
+    let shown = file.display().to_string();
+    let format =
+        if file.extension().is_some_and(|ending| ending == "json") { Format::Json } else { Format::Yaml };
+    if let Err(error) = Scenario::parse(text, format) {
+        return Some(error.in_file(shown).to_string());
+    }
+    let functions = api_mock_functions::functions();
+    let error = Template::parse(&shown, text, &functions).err()?;
+    let at = error.location();
+    Some(format!("{shown}:{}:{}: {error}", at.line, at.column))
+}
+
+pub(super) fn read(file: &Path) -> std::io::Result<String> {
+    let length = file.metadata()?.len();
+    if length > LARGEST_BYTES {
+        return Err(std::io::Error::other(format!("{length} bytes are more than {LARGEST_BYTES}")));
+    }
+    std::fs::read_to_string(file)
+}
+
+/// Whether a file of any name has what only scenarios have.
+fn looks_like_one(text: &str) -> bool {
+    let has = |key: &str| {
+        text.lines().any(|line| {
+            line.trim_start_matches([' ', '{', '"'])
+                .strip_prefix(key)
+                .is_some_and(|rest| rest.trim_start_matches('"').trim_start().starts_with(':'))
+        })
+    };
+    has("response") || has("path") && has("method")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fixtures_are_not_taken_for_scenarios() {
+        assert!(looks_like_one("method: GET\npath: /\n") && looks_like_one("response:\n"));
+        assert!(looks_like_one("{\"response\": {}}"));
+        assert!(
+            !looks_like_one("name: a\nmethod: POST\namount: 1\n") && !looks_like_one("a response: none\n")
+        );
+    }
+
+    #[test]
+    fn what_is_wrong_is_told_with_its_place() {
+        let file = Path::new("dir/a.scr");
+        let good = "method: GET\nname: aa\npath: /a\nresponse:\n  contents: x\n";
+        assert_eq!(problem(file, good), None);
+        let wrong = problem(file, &good.replace("contents: x", "status_code: many")).unwrap();
+        assert!(wrong.starts_with("dir/a.scr:5: response.status_code: "), "{wrong}");
+        let wrong = problem(file, &good.replace("contents: x", "contents: '{{NoSuch 1}}'")).unwrap();
+        assert!(wrong.starts_with("dir/a.scr:5:") && wrong.contains("NoSuch"), "{wrong}");
+    }
+}

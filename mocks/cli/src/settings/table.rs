@@ -1,0 +1,99 @@
+//! All settings.
+
+use super::value::Kind;
+use super::{Origin, SettingsError};
+
+/// One setting.
+#[derive(Debug)]
+pub(crate) struct Setting {
+    /// As in the configuration file.
+    pub(crate) name: &'static str,
+    pub(crate) kind: Kind,
+    pub(crate) default: &'static str,
+    pub(crate) about: &'static str,
+}
+
+const fn setting(name: &'static str, kind: Kind, default: &'static str, about: &'static str) -> Setting {
+    Setting { name, kind, default, about }
+}
+
+/// In the order in which they are listed.
+pub(crate) const SETTINGS: &[Setting] = &[
+    setting("http_port", Kind::Port, "8080", "port for playback and the admin API; 0 takes a free one"),
+    setting("proxy_port", Kind::Port, "8081", "port of the recording proxy"),
+    setting("data_dir", Kind::Text, "default_mocks_data", "folder of scenarios and fixtures"),
+    setting("asset_dir", Kind::Text, "", "folder of the files that /_assets/ serves"),
+    setting("host", Kind::Host, "127.0.0.1", "address to listen on; 0.0.0.0 lets other machines in"),
+    setting("seed", Kind::OptionalNumber, "", "makes random data the same in each run"),
+    setting("tls", Kind::Switch, "false", "speak TLS"),
+    setting("tls_cert", Kind::Text, "", "PEM file with the certificate chain"),
+    setting("tls_key", Kind::Text, "", "PEM file with its key"),
+    setting("admin_token", Kind::Secret, "", "token that the admin API wants"),
+    setting("admin_token_file", Kind::Text, "", "file with that token"),
+    setting("admin_origins", Kind::Text, "", "origins whose web pages may use the admin API, with commas"),
+    setting("max_connections", Kind::Number, "10000", "connections at a time; further ones wait"),
+    setting("max_header_bytes", Kind::Size, "64K", "request line and headers"),
+    setting("max_headers", Kind::Number, "200", "headers of a request"),
+    setting("max_body_bytes", Kind::Size, "10M", "body of a request that is played back to"),
+    setting("max_upload_bytes", Kind::Size, "32M", "an uploaded scenario or fixture"),
+    setting("idle_timeout", Kind::Duration, "30s", "connections without a request for this long are closed"),
+    setting("body_timeout", Kind::Duration, "30s", "the body of a request must have come by then"),
+    setting("max_wait", Kind::Duration, "5m", "longest wait before an answer; longer ones are cut"),
+    setting("shutdown_timeout", Kind::Duration, "10s", "what runs longer is cut off at the end"),
+    setting("max_list_items", Kind::Number, "100000", "longest list that a template function makes"),
+    setting("max_pattern_repeats", Kind::Number, "32", "repeats that RandRegex makes of `*` and `+`"),
+    setting("max_template_steps", Kind::Number, "10000000", "work of one rendering"),
+    setting("max_answer_bytes", Kind::Size, "32M", "what one rendering writes"),
+];
+
+impl Setting {
+    /// Its environment variable. `HOST` means something else in many shells, so that one has a longer name.
+    pub(crate) fn variable(&self) -> String {
+        match self.name {
+            "host" => "HTTP_HOST".to_owned(),
+            name => name.to_ascii_uppercase(),
+        }
+    }
+
+    /// Whether it is meant by a name in snake_case, kebab-case or camelCase.
+    pub(crate) fn is_called(&self, name: &str) -> bool {
+        let plain = |text: &str| text.replace(['_', '-'], "").to_ascii_lowercase();
+        plain(self.name) == plain(name)
+    }
+
+    pub(crate) fn check(&self, value: &str, origin: &Origin) -> Result<(), SettingsError> {
+        if self.kind.accepts(value) {
+            return Ok(());
+        }
+        Err(SettingsError::Value {
+            origin: origin.clone(),
+            name: self.name,
+            expected: self.kind.expected(),
+            value: value.to_owned(),
+        })
+    }
+
+    /// A value as it may be shown.
+    pub(crate) fn shown<'v>(&self, value: &'v str) -> &'v str {
+        if self.kind == Kind::Secret && !value.is_empty() { "(hidden)" } else { value }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn defaults_are_values() {
+        for setting in SETTINGS {
+            assert!(setting.check(setting.default, &Origin::Default).is_ok(), "{}", setting.name);
+        }
+    }
+
+    #[test]
+    fn names_are_known_in_all_spellings() {
+        let setting = &SETTINGS[0];
+        assert!(["http_port", "http-port", "httpPort"].iter().all(|name| setting.is_called(name)));
+        assert_eq!(setting.variable(), "HTTP_PORT");
+    }
+}

@@ -1,0 +1,95 @@
+//! Kinds of values: what they look like, and what they say.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use api_mock_template::time::GoDuration;
+
+/// What a setting's value must be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Port,
+    Number,
+    /// A number, or nothing.
+    OptionalNumber,
+    Size,
+    Duration,
+    Switch,
+    Host,
+    Text,
+    /// As text, but never shown.
+    Secret,
+}
+
+impl Kind {
+    pub(crate) fn expected(self) -> &'static str {
+        match self {
+            Kind::Port => "a port, 0 to 65535",
+            Kind::Number | Kind::OptionalNumber => "a whole number",
+            Kind::Size => "a number of bytes such as 65536, 64K or 10M",
+            Kind::Duration => "a duration such as 30s or 1m30s",
+            Kind::Switch => "true or false",
+            Kind::Host => "an address such as 127.0.0.1 or 0.0.0.0, or localhost",
+            Kind::Text | Kind::Secret => "text",
+        }
+    }
+
+    pub(crate) fn accepts(self, text: &str) -> bool {
+        match self {
+            Kind::Port => text.parse::<u16>().is_ok(),
+            Kind::Number => number(text).is_some(),
+            Kind::OptionalNumber => text.is_empty() || number(text).is_some(),
+            Kind::Size => size(text).is_some(),
+            Kind::Duration => duration(text).is_some(),
+            Kind::Switch => switch(text).is_some(),
+            Kind::Host => host(text).is_some(),
+            Kind::Text | Kind::Secret => true,
+        }
+    }
+}
+
+pub(crate) fn number(text: &str) -> Option<u64> {
+    text.parse().ok()
+}
+
+/// Bytes; `K`, `M` and `G` are powers of 1024.
+pub(crate) fn size(text: &str) -> Option<u64> {
+    let (digits, unit) = match text.char_indices().last()? {
+        (at, 'k' | 'K') => (&text[..at], 10),
+        (at, 'm' | 'M') => (&text[..at], 20),
+        (at, 'g' | 'G') => (&text[..at], 30),
+        _ => (text, 0),
+    };
+    digits.parse::<u64>().ok()?.checked_mul(1 << unit)
+}
+
+pub(crate) fn duration(text: &str) -> Option<Duration> {
+    text.parse::<GoDuration>().ok()?.to_std()
+}
+
+pub(crate) fn switch(text: &str) -> Option<bool> {
+    match text {
+        "true" | "1" | "yes" | "on" => Some(true),
+        "false" | "0" | "no" | "off" | "" => Some(false),
+        _ => None,
+    }
+}
+
+pub(crate) fn host(text: &str) -> Option<IpAddr> {
+    if text == "localhost" { Some(IpAddr::from([127, 0, 0, 1])) } else { text.parse().ok() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_have_units() {
+        for (text, bytes) in [("0", 0), ("65536", 65536), ("64K", 65536), ("1m", 1 << 20), ("2G", 2 << 30)] {
+            assert_eq!(size(text), Some(bytes), "{text}");
+        }
+        for bad in ["", "K", "1.5M", "-1", "99999999999G", "1é"] {
+            assert_eq!(size(bad), None, "{bad}");
+        }
+    }
+}

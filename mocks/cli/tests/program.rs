@@ -1,0 +1,343 @@
+//! The program itself: real processes, real sockets.
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+#[path = "../../server/tests/support/http.rs"]
+mod http;
+
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::{Child, ChildStderr, Command, Output, Stdio};
+
+use http::{ask, get, upload};
+
+const HELLO: &str = "method: GET\nname: hello\npath: /hello/:who\nresponse:\n    content_type: application/json\n    contents: '{\"hello\": \"{{.who}}\"}'\n";
+
+fn program(folder: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_api-mock-service"));
+    command.current_dir(folder).env_clear().env("HOME", folder);
+    command
+}
+
+fn run(folder: &Path, args: &[&str]) -> Output {
+    program(folder).args(args).output().unwrap()
+}
+
+fn out(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+fn err(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+/// A service that ends with the test.
+struct Service {
+    child: Child,
+    words: BufReader<ChildStderr>,
+    address: SocketAddr,
+    said: String,
+}
+
+impl Service {
+    fn start(command: &mut Command) -> Self {
+        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
+        let mut words = BufReader::new(child.stderr.take().unwrap());
+        let mut said = String::new();
+        let address = loop {
+            let begin = said.len();
+            assert_ne!(words.read_line(&mut said).unwrap(), 0, "it ended: {said}");
+            let line = &said[begin..];
+            if let Some((_, rest)) = line.split_once("listens on ") {
+                let (_, address) = rest.split_once("://").unwrap();
+                break address.split(' ').next().unwrap().parse().unwrap();
+            }
+        };
+        words.read_line(&mut said).unwrap();
+        Service { child, words, address, said }
+    }
+
+    fn signal(&self, signal: rustix::process::Signal) {
+        let id = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(id, signal).unwrap();
+    }
+
+    /// Its exit code.
+    fn ended(&mut self) -> Option<i32> {
+        let mut line = String::new();
+        while self.words.read_line(&mut line).unwrap() > 0 {}
+        self.child.wait().unwrap().code()
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn it_serves_keeps_what_was_uploaded_and_ends_with_0_when_asked_to() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut service = Service::start(program(folder.path()).args(["--httpPort", "0"]));
+    assert!(service.address.ip().is_loopback());
+    assert!(service.said.contains("with 0 scenarios of default_mocks_data"), "{}", service.said);
+    assert!(service.said.contains("proxy port 8081 is not opened"), "{}", service.said);
+    assert_eq!(upload(service.address, HELLO).status, 200);
+    assert_eq!(get(service.address, "/hello/world").text(), r#"{"hello": "world"}"#);
+    service.signal(rustix::process::Signal::TERM);
+    assert_eq!(service.ended(), Some(0));
+    assert!(folder.path().join("default_mocks_data/hello/GET/hello.scr").is_file());
+    let mut service = Service::start(program(folder.path()).args(["--http-port=0"]));
+    assert!(service.said.contains("with 1 scenarios"), "{}", service.said);
+    assert_eq!(get(service.address, "/hello/again").text(), r#"{"hello": "again"}"#);
+    service.signal(rustix::process::Signal::INT);
+    assert_eq!(service.ended(), Some(0));
+}
+
+#[test]
+fn a_second_signal_ends_it_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut service =
+        Service::start(program(folder.path()).args(["--httpPort", "0", "--set", "shutdown_timeout=1h"]));
+    upload(service.address, HELLO);
+    let mut busy = http::Connection::open(service.address);
+    busy.send("GET", "/hello/x", &[("X-Mock-Wait-Before-Reply", "2m")], b"");
+    let begun = std::time::Instant::now();
+    while get(service.address, "/_scenarios").json()["/_scenarios/GET/hello/hello/:who"]["RequestCount"] != 1
+    {
+        assert!(begun.elapsed().as_secs() < 30);
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    service.signal(rustix::process::Signal::TERM);
+    let mut line = String::new();
+    service.words.read_line(&mut line).unwrap();
+    assert!(line.contains("ending"), "{line}");
+    service.signal(rustix::process::Signal::TERM);
+    assert_eq!(service.ended(), Some(143));
+}
+
+#[test]
+fn settings_come_from_flag_environment_file_and_default_in_that_order() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("api-mock-service.yaml"), "http_port: 0\ndata_dir: of-file\nseed: 5\n")
+        .unwrap();
+    std::fs::create_dir(folder.path().join("config")).unwrap();
+    std::fs::write(folder.path().join("config/api-mock-service.yaml"), "data_dir: of-config\n").unwrap();
+    let service = Service::start(&mut program(folder.path()));
+    assert!(service.said.contains("of of-file"), "{}", service.said);
+    let service = Service::start(program(folder.path()).env("DATA_DIR", "of-env"));
+    assert!(service.said.contains("of of-env"), "{}", service.said);
+    let service =
+        Service::start(program(folder.path()).env("DATA_DIR", "of-env").args(["--dataDir", "of-flag"]));
+    assert!(service.said.contains("of of-flag"), "{}", service.said);
+    drop(service);
+    let listed = run(folder.path(), &["settings", "--config", "config/api-mock-service.yaml"]);
+    assert!(out(&listed).contains("data_dir: of-config"), "{}", out(&listed));
+    std::fs::remove_file(folder.path().join("api-mock-service.yaml")).unwrap();
+    assert!(out(&run(folder.path(), &["settings"])).contains("data_dir: of-config"));
+}
+
+#[test]
+fn what_settings_prints_is_a_configuration_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let listed = run(folder.path(), &["settings", "--seed", "3"]);
+    std::fs::write(folder.path().join("own.yaml"), out(&listed)).unwrap();
+    let again = run(folder.path(), &["settings", "--config", "own.yaml"]);
+    assert_eq!((again.status.code(), err(&again).as_str()), (Some(0), ""));
+    assert!(out(&again).contains("seed: 3"));
+    let secret = run(folder.path(), &["settings", "--admin-token", "s3cret"]);
+    assert!(!out(&secret).contains("s3cret"));
+}
+
+#[test]
+fn a_wrong_start_is_told_with_its_code() {
+    let folder = tempfile::tempdir().unwrap();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
+    for (args, code, words) in [
+        (vec!["--httpPort", "9", "--proxyPort", "9"], 2, "they must differ"),
+        (vec!["--httpPort", "many"], 2, "command line: http_port must be a port"),
+        (vec!["--config", "no.yaml"], 2, "no.yaml"),
+        (vec!["--nonsense"], 2, "--nonsense"),
+        (vec!["--tls-cert", "c.pem"], 2, "belong together"),
+        (vec!["--admin-token-file", "no.txt"], 2, "no.txt"),
+        (vec!["--httpPort", &port], 5, "cannot listen on 127.0.0.1"),
+        (vec!["--httpPort", "0", "--tls-cert", "c.pem", "--tls-key", "k.pem"], 5, "c.pem"),
+    ] {
+        let output = run(folder.path(), &args);
+        assert_eq!(output.status.code(), Some(code), "{args:?}: {}", err(&output));
+        assert!(err(&output).contains(words), "{args:?}: {}", err(&output));
+        assert_eq!(out(&output), "", "{args:?}");
+    }
+}
+
+#[test]
+fn a_token_from_a_file_or_the_environment_guards_the_admin_api() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("token"), "s3cret\n").unwrap();
+    let guards = |service: &Service| {
+        let right = [("Authorization", "Bearer s3cret")];
+        assert_eq!(get(service.address, "/_scenarios").status, 401);
+        assert_eq!(ask(service.address, "GET", "/_scenarios", &right, b"").status, 200);
+        assert!(!service.said.contains("s3cret"));
+    };
+    guards(&Service::start(program(folder.path()).args(["--httpPort", "0", "--admin-token-file", "token"])));
+    guards(&Service::start(program(folder.path()).args(["--httpPort", "0"]).env("ADMIN_TOKEN", "s3cret")));
+}
+
+#[test]
+fn with_tls_it_makes_a_certificate_and_keeps_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let service = Service::start(program(folder.path()).args(["--httpPort", "0", "--tls"]));
+    assert!(service.said.contains("https://127.0.0.1:"), "{}", service.said);
+    drop(service);
+    let path = folder.path().join("default_mocks_data/.tls/cert.pem");
+    let first = std::fs::read_to_string(&path).unwrap();
+    drop(Service::start(program(folder.path()).args(["--httpPort", "0", "--tls"])));
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), first);
+}
+
+#[test]
+fn help_shows_the_commands_and_flags() {
+    let folder = tempfile::tempdir().unwrap();
+    for flag in ["-h", "--help", "help"] {
+        let help = run(folder.path(), &[flag]);
+        assert_eq!(help.status.code(), Some(0));
+        for words in [
+            "Starts mock service",
+            "api-mock-service [flags]",
+            "api-mock-service [command]",
+            "Available Commands:",
+            "completion",
+            "version",
+            "Flags:",
+            "--assetDir",
+            "--config",
+            "--dataDir",
+            "--httpPort",
+            "--proxyPort",
+            "Exit codes:",
+        ] {
+            assert!(out(&help).contains(words), "{flag}: {words} is not in {}", out(&help));
+        }
+    }
+}
+
+#[test]
+fn version_is_json_or_yaml() {
+    let folder = tempfile::tempdir().unwrap();
+    let json: serde_json::Value = serde_json::from_str(&out(&run(folder.path(), &["version"]))).unwrap();
+    let keys: Vec<_> = json.as_object().unwrap().keys().map(String::as_str).collect();
+    assert_eq!(keys, ["commit", "date", "started", "version"]);
+    assert_eq!(json["version"], env!("CARGO_PKG_VERSION"));
+    let yaml = out(&run(folder.path(), &["version", "-s"]));
+    assert!(yaml.starts_with(&format!("version: {}\n", env!("CARGO_PKG_VERSION"))), "{yaml}");
+}
+
+#[test]
+fn completion_scripts_are_made_for_each_shell() {
+    let folder = tempfile::tempdir().unwrap();
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let script = run(folder.path(), &["completion", shell]);
+        assert_eq!(script.status.code(), Some(0));
+        assert!(out(&script).contains("api-mock-service"), "{shell}");
+    }
+    assert_eq!(run(folder.path(), &["completion", "cmd"]).status.code(), Some(2));
+}
+
+#[test]
+fn validate_names_file_line_and_field_and_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path().join("dir/sub");
+    std::fs::create_dir_all(&dir).unwrap();
+    std::fs::write(dir.join("good.yaml"), HELLO).unwrap();
+    std::fs::write(dir.join("props.yaml"), "amount: 1\n").unwrap();
+    std::fs::write(dir.join("lines.txt"), "{{\n").unwrap();
+    let good = run(folder.path(), &["validate", "dir"]);
+    assert_eq!((good.status.code(), out(&good).as_str()), (Some(0), ""), "{}", err(&good));
+    std::fs::write(dir.join("bad.scr"), HELLO.replace("content_type: application/json", "status_code: many"))
+        .unwrap();
+    std::fs::write(dir.join("open.yaml"), HELLO.replace("{{.who}}", "{{if .who}}")).unwrap();
+    let bad = run(folder.path(), &["validate", "dir"]);
+    assert_eq!(bad.status.code(), Some(3));
+    let said = out(&bad);
+    let lines: Vec<_> = said.lines().collect();
+    assert_eq!(lines.len(), 2, "{said}");
+    assert!(lines[0].starts_with("dir/sub/bad.scr:5: response.status_code: "), "{said}");
+    assert!(lines[1].starts_with("dir/sub/open.yaml:"), "{said}");
+    assert!(err(&bad).contains("1 scenarios are good, 2 are not"), "{}", err(&bad));
+    assert_eq!(run(folder.path(), &["validate", "nowhere"]).status.code(), Some(2));
+    assert_eq!(run(folder.path(), &["validate"]).status.code(), Some(2));
+}
+
+#[test]
+fn render_shows_what_a_scenario_answers() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("hello.yaml"), HELLO).unwrap();
+    let shown = run(folder.path(), &["render", "hello.yaml", "--path", "/hello/J%C3%BCrgen"]);
+    assert_eq!(shown.status.code(), Some(0), "{}", err(&shown));
+    assert!(out(&shown).starts_with("HTTP/1.1 200 OK\n"), "{}", out(&shown));
+    assert!(out(&shown).contains("\ncontent-type: application/json\n"), "{}", out(&shown));
+    assert!(out(&shown).ends_with("\n\n{\"hello\": \"Jürgen\"}\n"), "{}", out(&shown));
+    // Without a path, the names of the variables stand for them.
+    assert!(out(&run(folder.path(), &["render", "hello.yaml", "--only-body"])).contains("who"));
+    let other = run(folder.path(), &["render", "hello.yaml", "--path", "/other"]);
+    assert_eq!((other.status.code(), out(&other).as_str()), (Some(4), ""));
+    assert!(err(&other).contains("no scenario matches GET /other"), "{}", err(&other));
+}
+
+#[test]
+fn render_is_the_same_with_the_same_seed_and_finds_fixtures_beside_the_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = "method: POST\nname: seeded\npath: /seeded\nrequest:\n    match_query_params:\n        q: '[a-z]+'\n    match_headers:\n        \
+        X-Key: k\nresponse:\n    contents: '{{Udid}} {{RandFileLine \"lines.txt\"}} {{.q}} {{NthRequest 2}}'\n";
+    std::fs::write(folder.path().join("s.yaml"), text).unwrap();
+    std::fs::write(folder.path().join("lines.txt"), "one line\n").unwrap();
+    let args = [
+        "render",
+        "s.yaml",
+        "--query",
+        "q=abc",
+        "-H",
+        "X-Key: k",
+        "--seed",
+        "7",
+        "--only-body",
+        "--times",
+        "2",
+        "--data",
+        "{}",
+    ];
+    let first = out(&run(folder.path(), &args));
+    assert_eq!(first, out(&run(folder.path(), &args)));
+    let lines: Vec<_> = first.lines().collect();
+    assert!(lines[0].ends_with(" one line abc false") && lines[1].ends_with(" one line abc true"), "{first}");
+    assert_ne!(lines[0][..36], lines[1][..36]);
+    let unseeded = ["render", "s.yaml", "--query", "q=abc", "-H", "X-Key: k", "--only-body"];
+    assert_ne!(out(&run(folder.path(), &unseeded)), out(&run(folder.path(), &unseeded)));
+}
+
+#[test]
+fn files_changed_by_hand_are_played_back_without_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let service = Service::start(program(folder.path()).args(["--httpPort", "0"]));
+    upload(service.address, HELLO);
+    let file = folder.path().join("default_mocks_data/hello/GET/hello.scr");
+    let wait_for = |wanted: &str| {
+        let begun = std::time::Instant::now();
+        while get(service.address, "/hello/x").text() != wanted {
+            assert!(begun.elapsed().as_secs() < 30, "{wanted} has not come");
+            std::thread::sleep(std::time::Duration::from_millis(20));
+        }
+    };
+    std::fs::write(&file, HELLO.replace("hello\": ", "changed\": ")).unwrap();
+    wait_for(r#"{"changed": "x"}"#);
+    // What is no good changes nothing.
+    std::fs::write(&file, "method: [").unwrap();
+    std::thread::sleep(std::time::Duration::from_millis(1500));
+    assert_eq!(get(service.address, "/hello/x").text(), r#"{"changed": "x"}"#);
+    std::fs::write(&file, HELLO).unwrap();
+    wait_for(r#"{"hello": "x"}"#);
+}

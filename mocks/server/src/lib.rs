@@ -1,0 +1,22 @@
+#![doc = include_str!("../README.md")]
+#![forbid(unsafe_code)]
+
+mod admin;
+mod body;
+mod config;
+mod error;
+mod listen;
+mod metrics;
+mod problem;
+mod reply;
+mod rim;
+mod routes;
+mod server;
+mod tls;
+mod watch;
+
+pub use config::{AdminToken, ServerConfig, ServerLimits, Timeouts};
+pub use error::StartError;
+pub use listen::Ended;
+pub use server::Server;
+pub use tls::Identity;

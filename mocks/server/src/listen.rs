@@ -1,0 +1,198 @@
+//! Sockets: accepts connections, serves HTTP/1.1 and HTTP/2 on each, ends them when it is time.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
+
+use crate::config::{ServerConfig, ServerLimits};
+use crate::rim::Rim;
+use crate::watch::{Activity, Watched};
+use crate::{StartError, metrics};
+
+/// A pause after an error of `accept`, such as too many open files, which would else come again at once.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// How often within the idle time the watchdog of a connection looks.
+const LOOKS: u32 = 4;
+
+/// A bound socket that is not yet served.
+pub(crate) struct Listener {
+    socket: TcpListener,
+    tls: Option<TlsAcceptor>,
+    shared: Shared,
+}
+
+/// What each connection gets.
+#[derive(Clone)]
+struct Shared {
+    rim: Arc<Rim>,
+    http: Arc<auto::Builder<TokioExecutor>>,
+    idle: Duration,
+    shutdown: CancellationToken,
+}
+
+impl Shared {
+    /// With a token of its own: all connections would contend for that of the server at each wake-up.
+    fn of_connection(&self) -> Shared {
+        Shared { shutdown: self.shutdown.child_token(), ..self.clone() }
+    }
+}
+
+impl Listener {
+    pub(crate) async fn bind(config: &ServerConfig, rim: Arc<Rim>) -> Result<Self, StartError> {
+        let address = config.address;
+        let socket =
+            TcpListener::bind(address).await.map_err(|source| StartError::Listen { address, source })?;
+        let tls = config.identity.clone().map(crate::Identity::acceptor).transpose()?;
+        let shared = Shared {
+            rim,
+            http: Arc::new(http(&config.limits)),
+            idle: config.timeouts.idle,
+            shutdown: CancellationToken::new(),
+        };
+        Ok(Listener { socket, tls, shared })
+    }
+
+    pub(crate) fn address(&self) -> std::io::Result<SocketAddr> {
+        self.socket.local_addr()
+    }
+
+    /// Serves until `shutdown` is done, then gives what runs `grace` to end.
+    pub(crate) async fn serve(
+        self,
+        connections: usize,
+        grace: Duration,
+        shutdown: impl Future<Output = ()>,
+    ) -> Ended {
+        let slots = Arc::new(Semaphore::new(connections.max(1)));
+        let mut running = JoinSet::new();
+        let mut shutdown = std::pin::pin!(shutdown);
+        loop {
+            // The slot comes first: whom there is none for waits in the system's queue.
+            let next = async {
+                let slot = Arc::clone(&slots).acquire_owned().await;
+                (slot, self.socket.accept().await)
+            };
+            tokio::select! {
+                biased;
+                () = &mut shutdown => break,
+                Some(_) = running.join_next(), if !running.is_empty() => {}
+                (slot, accepted) = next => match (slot, accepted) {
+                    (Ok(slot), Ok((stream, _))) => {
+                        running.spawn(connection(stream, self.tls.clone(), self.shared.of_connection(), slot));
+                    }
+                    (_, Err(error)) => {
+                        tracing::warn!(%error, "cannot accept a connection");
+                        tokio::time::sleep(ACCEPT_PAUSE).await;
+                    }
+                    (Err(_), _) => break,
+                },
+            }
+        }
+        drop(self.socket);
+        self.shared.shutdown.cancel();
+        let all = async { while running.join_next().await.is_some() {} };
+        let clean = tokio::time::timeout(grace, all).await.is_ok();
+        let cut = running.len();
+        running.shutdown().await;
+        if clean { Ended::Clean } else { Ended::Cut { connections: cut } }
+    }
+}
+
+/// How serving ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// All answers were sent.
+    Clean,
+    /// Some took longer than the shutdown may.
+    Cut {
+        /// How many connections were cut off.
+        connections: usize,
+    },
+}
+
+fn http(limits: &ServerLimits) -> auto::Builder<TokioExecutor> {
+    let mut http = auto::Builder::new(TokioExecutor::new());
+    let header_bytes = limits.header_bytes.max(8 << 10);
+    http.http1()
+        .max_buf_size(header_bytes)
+        .max_headers(limits.headers)
+        .header_read_timeout(None)
+        .pipeline_flush(true)
+        // A client that closed its sending side still gets its answer.
+        .half_close(true);
+    http.http2()
+        .timer(TokioTimer::new())
+        .max_header_list_size(u32::try_from(header_bytes).unwrap_or(u32::MAX))
+        .max_concurrent_streams(limits.streams);
+    http
+}
+
+async fn connection(
+    stream: TcpStream,
+    tls: Option<TlsAcceptor>,
+    shared: Shared,
+    _slot: OwnedSemaphorePermit,
+) {
+    let _open = metrics::Open::new(&shared.rim.metrics.connections);
+    // Answers are written whole; waiting for more would only delay them.
+    let _ = stream.set_nodelay(true);
+    let Some(tls) = tls else { return serve(stream, shared).await };
+    match tokio::time::timeout(shared.idle, tls.accept(stream)).await {
+        Ok(Ok(stream)) => serve(stream, shared).await,
+        Ok(Err(error)) => tracing::debug!(%error, "TLS handshake failed"),
+        Err(_) => tracing::debug!("TLS handshake took too long"),
+    }
+}
+
+async fn serve<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(stream: S, shared: Shared) {
+    let Shared { rim, http, idle, shutdown } = shared;
+    let activity = Arc::new(Activity::default());
+    let io = TokioIo::new(Watched::new(stream, Arc::clone(&activity)));
+    let service = service_fn(|request| {
+        let (rim, in_flight) = (Arc::clone(&rim), activity.enter());
+        async move {
+            let answer = rim.answer(request).await;
+            drop(in_flight);
+            Ok::<_, Infallible>(answer)
+        }
+    });
+    let mut connection = std::pin::pin!(http.serve_connection(io, service));
+    let mut looks = tokio::time::interval((idle / LOOKS).max(Duration::from_millis(1)));
+    let (mut seen, mut still) = (None, 0);
+    let mut ending = false;
+    loop {
+        tokio::select! {
+            biased;
+            result = connection.as_mut() => {
+                if let Err(error) = result {
+                    tracing::debug!(%error, "connection ended");
+                }
+                return;
+            }
+            () = shutdown.cancelled(), if !ending => {
+                ending = true;
+                activity.end();
+                connection.as_mut().graceful_shutdown();
+            }
+            _ = looks.tick() => {
+                let now = activity.progress();
+                still = if now.is_some() && now == seen { still + 1 } else { 0 };
+                seen = now;
+                if still > LOOKS {
+                    return;
+                }
+            }
+        }
+    }
+}

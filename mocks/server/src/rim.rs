@@ -1,0 +1,154 @@
+//! Between HTTP and the engine: routes a request, plays it back or hands it to the admin API.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use api_mock_engine::{Answer, Engine, REQUEST_COUNT, Refusal};
+use api_mock_store::Store;
+use http::header::HOST;
+use http::request::Parts;
+use http::{HeaderValue, Method, Request, Version};
+use hyper::body::Incoming;
+use tokio::sync::Semaphore;
+
+use crate::admin::{self, Asked, Target};
+use crate::body;
+use crate::config::{AdminToken, ServerConfig};
+use crate::metrics::Metrics;
+use crate::problem::Problem;
+use crate::reply::{self, Reply, ReplyBody};
+use crate::routes::{self, Found, Parameters, Route};
+
+/// What all requests share.
+pub(crate) struct Rim {
+    pub(crate) engine: Arc<Engine>,
+    pub(crate) store: Arc<Store>,
+    pub(crate) metrics: Metrics,
+    pub(crate) asset_dir: Option<PathBuf>,
+    admin_token: Option<AdminToken>,
+    admin_origins: Vec<HeaderValue>,
+    admin_slots: Semaphore,
+    body_bytes: usize,
+    upload_bytes: usize,
+    body_timeout: Duration,
+    longest_wait: Duration,
+}
+
+impl Rim {
+    pub(crate) fn new(config: &ServerConfig, engine: Arc<Engine>, metrics: Metrics) -> Self {
+        Rim {
+            store: Arc::clone(engine.store()),
+            engine,
+            metrics,
+            asset_dir: config.asset_dir.clone(),
+            admin_token: config.admin_token.clone(),
+            admin_origins: config.admin_origins.clone(),
+            admin_slots: Semaphore::new(config.limits.admin_requests.max(1)),
+            body_bytes: config.limits.body_bytes,
+            upload_bytes: config.limits.upload_bytes,
+            body_timeout: config.timeouts.body,
+            longest_wait: config.timeouts.longest_wait,
+        }
+    }
+
+    /// Answers any request.
+    pub(crate) async fn answer(&self, request: Request<Incoming>) -> Reply {
+        let is_head = request.method() == Method::HEAD;
+        let (head, body) = request.into_parts();
+        let mut reply = match routes::find(&head.method, head.uri.path()) {
+            Found::Playback => self.play(head, body).await,
+            Found::Route(route, parameters) => {
+                self.metrics.admin.inc();
+                let answered = self.administer(route, parameters, &head, body).await;
+                let mut reply = answered.unwrap_or_else(Reply::from);
+                admin::allow_origin(&head, &self.admin_origins, &mut reply);
+                reply
+            }
+            Found::OtherMethods(allow) if head.method == Method::OPTIONS => {
+                admin::preflight(&head, allow, &self.admin_origins)
+            }
+            Found::OtherMethods(allow) => Problem::method_not_allowed(allow).into(),
+        };
+        reply::without_body_where_none_may_be(&mut reply, is_head);
+        reply
+    }
+
+    /// Admits before it reads, and reads before it takes a slot: a slow upload holds up nobody.
+    async fn administer(
+        &self,
+        route: &Route,
+        parameters: Parameters<'_>,
+        head: &Parts,
+        body: Incoming,
+    ) -> Result<Reply, Problem> {
+        admin::admit(head, route.is_open, self.admin_token.as_ref(), &self.admin_origins)?;
+        let target = Target::of(parameters)?;
+        let body = body::read(body, self.upload_bytes, self.body_timeout).await?;
+        let slot = if route.is_open { None } else { self.admin_slots.acquire().await.ok() };
+        let answered = admin::answer(self, route, Asked { head, body, target }).await;
+        drop(slot);
+        answered
+    }
+
+    async fn play(&self, mut head: Parts, body: Incoming) -> Reply {
+        let body = match body::read(body, self.body_bytes, self.body_timeout).await {
+            Ok(body) => body,
+            Err(problem) => {
+                self.metrics.failed.inc();
+                return problem.into();
+            }
+        };
+        if head.version == Version::HTTP_2 {
+            name_the_host(&mut head);
+        }
+        let begun = Instant::now();
+        let target = head.uri.path_and_query().map_or("/", |target| target.as_str());
+        let mut request = api_mock_engine::Request::new(head.method, target, head.headers, body);
+        let mut answered = self.engine.answer(&request);
+        // What GET answers is what HEAD tells of, unless HEAD has a scenario of its own.
+        if request.method == Method::HEAD && matches!(answered, Err(Refusal::NoMatch { .. })) {
+            request.method = Method::GET;
+            answered = self.engine.answer(&request);
+        }
+        self.metrics.note_playback(begun);
+        match answered {
+            Ok(answer) => {
+                self.metrics.answered.inc();
+                let wait = answer.wait.min(self.longest_wait);
+                if !wait.is_zero() {
+                    tokio::time::sleep(wait).await;
+                }
+                played(answer)
+            }
+            Err(refusal) => {
+                match &refusal {
+                    Refusal::NoMatch { .. } => self.metrics.not_matched.inc(),
+                    _ => self.metrics.failed.inc(),
+                }
+                reply::json(refusal.status(), &refusal.to_json())
+            }
+        }
+    }
+}
+
+/// In HTTP/2 the host is a part of the address; scenarios look for the header.
+fn name_the_host(head: &mut Parts) {
+    let host = head.uri.authority().and_then(|host| HeaderValue::from_str(host.as_str()).ok());
+    if let (Some(host), false) = (host, head.headers.contains_key(HOST)) {
+        head.headers.insert(HOST, host);
+    }
+}
+
+/// An answer of the engine as one of HTTP.
+fn played(answer: Answer) -> Reply {
+    let mut reply = Reply::new(ReplyBody::from(answer.body));
+    *reply.status_mut() = answer.status;
+    let headers = reply.headers_mut();
+    headers.reserve(answer.headers.len() + 1);
+    for (name, value) in answer.headers.iter() {
+        headers.append(name.clone(), value.clone());
+    }
+    headers.insert(REQUEST_COUNT, HeaderValue::from(answer.count));
+    reply
+}

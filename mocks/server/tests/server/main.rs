@@ -1,0 +1,13 @@
+//! The server on real sockets.
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod admin;
+mod defects;
+mod encrypted;
+mod ending;
+mod reference_files;
+mod walk_through;
+mod wire;
