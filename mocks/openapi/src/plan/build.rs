@@ -18,6 +18,8 @@ const LARGEST_SIZE: u32 = 20_000;
 const MAX_DEPTH: i8 = 12;
 /// How many combinations of alternatives are tried for one value.
 const MAX_ATTEMPTS: u32 = 40;
+/// How many members are tried to leave out where an object cannot have all of them.
+const MAX_REMOVED: usize = 30;
 /// How many samples are tried where nothing better can be done.
 const MAX_SAMPLES: u64 = 64;
 
@@ -184,8 +186,9 @@ impl<'s> Planner<'s> {
     fn proven(&mut self, ids: &[SchemaId], merged: &Merged<'s>, depth: i8) -> Result<Plan, PlanError> {
         let (plan, certain) = self.value(ids, merged, depth)?;
         let mut plan = plan;
-        if !(certain && !merged.uncertain) && !self.holds(&plan, ids) {
-            plan = match self.distinguished(ids, merged, &plan) {
+        if (!certain || merged.uncertain) && !self.holds(&plan, ids) {
+            let other = self.reduced(ids, merged, &plan).or_else(|| self.distinguished(ids, merged, &plan));
+            plan = match other {
                 Some(plan) => plan,
                 None => self.sampled(ids, merged, &plan)?,
             };
@@ -197,6 +200,25 @@ impl<'s> Planner<'s> {
 
     pub(super) fn is_valid(&self, ids: &[SchemaId], value: &Value) -> bool {
         ids.iter().all(|id| self.schemas.is_valid(*id, value, self.direction))
+    }
+
+    /// Objects without a member that need not be there, or without all of those.
+    fn reduced(&self, ids: &[SchemaId], merged: &Merged<'s>, plan: &Plan) -> Option<Plan> {
+        let PlanNode::Object(members) = &plan.node else { return None };
+        let required = |name: &str| {
+            let mut all = merged.objects.iter().flat_map(|rules| &rules.required);
+            all.any(|known| **known == *name)
+        };
+        let without = |gone: &dyn Fn(&str) -> bool| {
+            let left = members.iter().filter(|(name, _)| !gone(name));
+            let left: Vec<_> = left.map(|(name, plan)| (name.clone(), plan.clone())).collect();
+            let size = left.iter().fold(1_u32, |sum, (_, plan)| sum.saturating_add(plan.size));
+            Plan { size, complete: plan.complete, ..Plan::leaf(PlanNode::Object(left)) }
+        };
+        let optional = members.iter().map(|(name, _)| &**name).filter(|name| !required(name));
+        let mut fewer = optional.take(MAX_REMOVED).map(|gone| without(&|name| name == gone));
+        let fewer = fewer.find(|plan| self.holds(plan, ids));
+        fewer.or_else(|| Some(without(&|name| !required(name))).filter(|plan| self.holds(plan, ids)))
     }
 
     /// Objects that would fit several schemas of which they must fit one get members that only the
@@ -223,10 +245,14 @@ impl<'s> Planner<'s> {
 
     /// One valid value among samples and examples.
     fn sampled(&self, ids: &[SchemaId], merged: &Merged<'s>, plan: &Plan) -> Result<Plan, PlanError> {
-        let given = merged.examples.iter().copied().chain(merged.default);
-        let mut samples = (0..MAX_SAMPLES).map(|seed| Sampler::new(seed).value(plan));
-        let found = samples.find(|value| self.is_valid(ids, value));
-        match found.or_else(|| given.cloned().find(|value| self.is_valid(ids, value))) {
+        let mut given = merged.examples.iter().copied().chain(merged.default);
+        let samples = (0..MAX_SAMPLES).map(|seed| Sampler::new(seed).value(plan));
+        // Words are all alike; other texts may do.
+        let other = super::texts::other(plan);
+        let others =
+            other.iter().flat_map(|plan| (0..MAX_SAMPLES).map(|seed| Sampler::new(seed).value(plan)));
+        let found = samples.chain(others).find(|value| self.is_valid(ids, value));
+        match found.or_else(|| given.find(|value| self.is_valid(ids, value)).cloned()) {
             Some(value) => Ok(Plan { complete: plan.complete, ..Plan::literal(value) }),
             None if !merged.refused.is_empty() => impossible(
                 "what was tried fits none, or several, of the alternatives of which it must fit one",

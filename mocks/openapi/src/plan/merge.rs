@@ -64,6 +64,12 @@ impl<'s> Merged<'s> {
                 merged.logic(schemas, id, schema, ids, chosen);
                 stack.extend(logic.all_of.iter().rev());
             }
+            // Members that are known are generated, and with them come the schemas that depend on them.
+            let dependent = schema.object.iter().flat_map(|rules| {
+                let known = rules.dependent_schemas.iter().filter(|(name, _)| rules.property(name).is_some());
+                known.map(|(_, id)| *id)
+            });
+            stack.extend(dependent);
             stack.extend(schema.reference);
         }
         merged

@@ -65,6 +65,10 @@ impl Planner<'_> {
         let mut members = Members { list: Vec::new(), required: Vec::new(), complete: true };
         let named = merged.objects.iter().flat_map(|rules| rules.properties.iter().map(|(name, _)| name));
         let wanted = merged.objects.iter().flat_map(|rules| &rules.required);
+        let wanted = wanted.chain(merged.objects.iter().flat_map(|rules| {
+            let known = rules.dependent_required.iter().filter(|(name, _)| rules.property(name).is_some());
+            known.flat_map(|(_, names)| names)
+        }));
         let told = merged.told.iter().map(|(name, _)| *name);
         let mut seen = std::collections::HashSet::new();
         for name in named.chain(wanted).map(|name| &**name).chain(told) {

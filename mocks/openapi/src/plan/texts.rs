@@ -107,6 +107,17 @@ fn of(
     Plan::leaf(PlanNode::Text(Text { source, min, max, pattern, format }))
 }
 
+/// Texts of letters and digits instead of words, and of many kinds of characters.
+pub(super) fn other(plan: &Plan) -> Vec<Plan> {
+    let PlanNode::Text(Text { source: TextSource::Words | TextSource::Characters, min, max, .. }) = plan.node
+    else {
+        return Vec::new();
+    };
+    let lengths = if min == THREE_WORDS.0 && max == THREE_WORDS.1 { (1, EXTRA) } else { (min, max) };
+    let mixed = fit("^[ -~]*$", lengths.0, Some(lengths.1)).map(from_expression);
+    std::iter::once(of(TextSource::Characters, lengths, None, None)).chain(mixed).collect()
+}
+
 /// Some words.
 pub(super) fn anything() -> Plan {
     by_length(0, None)

@@ -9,26 +9,26 @@ pub(super) fn find<'a>(
     api: &'a Api,
     method: &str,
     path: &str,
-) -> Result<(&'a Operation, Vec<(String, String)>), Refused> {
-    let mut best: Option<(&Operation, Vec<(String, String)>, Vec<bool>)> = None;
+) -> Result<(&'a Operation, Variables), Refused> {
+    let mut best: Option<(&Operation, Matched)> = None;
     let mut allowed: Vec<String> = Vec::new();
     // With and without the path of the server, whichever the mock answers at.
     let below = path.strip_prefix(api.base_path.as_str()).filter(|_| !api.base_path.is_empty());
     for operation in &api.operations {
         let template = operation.path.split(['?', '#']).next().unwrap_or_default();
         let found = matched(template, path).or_else(|| below.and_then(|path| matched(template, path)));
-        let Some((variables, literal)) = found else { continue };
+        let Some(found) = found else { continue };
         if operation.method != method {
             allowed.push(operation.method.clone());
             continue;
         }
         // Literal parts go before variables, from the left.
-        if best.as_ref().is_none_or(|(_, _, known)| literal > *known) {
-            best = Some((operation, variables, literal));
+        if best.as_ref().is_none_or(|(_, known)| found.1 > known.1) {
+            best = Some((operation, found));
         }
     }
     match best {
-        Some((operation, variables, _)) => Ok((operation, variables)),
+        Some((operation, (variables, _))) => Ok((operation, variables)),
         None if allowed.is_empty() => Err(Refused::UnknownPath),
         None => {
             allowed.sort();
@@ -38,7 +38,10 @@ pub(super) fn find<'a>(
     }
 }
 
-type Matched = (Vec<(String, String)>, Vec<bool>);
+/// Names and decoded values.
+type Variables = Vec<(String, String)>;
+/// The variables, and which segments are literal.
+type Matched = (Variables, Vec<bool>);
 
 /// The variables, and which segments are literal.
 fn matched(template: &str, path: &str) -> Option<Matched> {

@@ -318,7 +318,14 @@ pub(crate) fn translated(source: &str, ascii: bool) -> String {
     while let Some((at, c)) = chars.next() {
         match c {
             '\\' => match chars.next() {
-                Some((_, escaped)) => escape(&mut text, escaped, in_class, ascii),
+                Some((_, escaped)) => {
+                    escape(&mut text, escaped, in_class, ascii);
+                    // `\p{Lu}`, `\u{1F600}`
+                    if matches!(escaped, 'p' | 'P' | 'u' | 'x') && chars.next_if(|(_, c)| *c == '{').is_some()
+                    {
+                        text.push('{');
+                    }
+                }
                 None => text.push_str("\\\\"),
             },
             '[' if !in_class => {
