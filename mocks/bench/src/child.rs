@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use api_mock_engine::{Engine, EngineOptions};
 use api_mock_server::{Server, ServerConfig};
-use api_mock_store::{Store, StoreOptions};
+use api_mock_store::StoreOptions;
 
 use crate::Failure;
 
@@ -57,8 +57,8 @@ impl Drop for Running {
 }
 
 pub(crate) fn engine(data_dir: &Path) -> Result<Arc<Engine>, Failure> {
-    let (store, _) = Store::open(StoreOptions::in_folder(data_dir))?;
-    Ok(Arc::new(Engine::new(Arc::new(store), EngineOptions::default())))
+    let (engine, _) = Engine::open(StoreOptions::in_folder(data_dir), EngineOptions::default())?;
+    Ok(Arc::new(engine))
 }
 
 pub(crate) async fn serve(engine: Arc<Engine>) -> Result<(), Failure> {

@@ -128,7 +128,7 @@ fn http(limits: &ServerLimits) -> auto::Builder<TokioExecutor> {
         .max_buf_size(header_bytes)
         .max_headers(limits.headers)
         .header_read_timeout(None)
-        .pipeline_flush(true)
+        // `pipeline_flush` stays off: with it, hyper never sends its answer to a head that it cannot read.
         // A client that closed its sending side still gets its answer.
         .half_close(true);
     http.http2()

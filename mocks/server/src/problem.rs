@@ -1,5 +1,6 @@
 //! What is said when a request of the admin API cannot be served, or a request is no good at all.
 
+use api_mock_engine::RenderProblem;
 use api_mock_store::StoreError;
 use http::header::{ALLOW, CONNECTION, WWW_AUTHENTICATE};
 use http::{HeaderValue, StatusCode};
@@ -81,6 +82,11 @@ impl From<StoreError> for Problem {
             StoreError::Scenario(wrong) => {
                 let field = Some(wrong.field().to_owned()).filter(|field| !field.is_empty());
                 Problem::bad_request(error.to_string()).at(field, wrong.line(), None)
+            }
+            StoreError::Rejected { source } => {
+                let wrong = source.downcast_ref::<RenderProblem>();
+                let line = wrong.and_then(RenderProblem::line);
+                Problem::bad_request(source.to_string()).at(None, line, wrong.and_then(RenderProblem::column))
             }
             _ => {
                 let status = StatusCode::from_u16(error.kind().status());

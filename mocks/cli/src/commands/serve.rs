@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use api_mock_engine::{Engine, EngineOptions};
 use api_mock_server::{Ended, Identity, Server, ServerConfig, StartError};
-use api_mock_store::{Store, StoreOptions};
+use api_mock_store::StoreOptions;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::Outcome;
@@ -14,13 +14,13 @@ use crate::settings::Settings;
 pub(crate) fn run(settings: &Settings) -> Outcome {
     let config = config(settings)?;
     let scheme = if config.identity.is_some() { "https" } else { "http" };
-    let (store, problems) =
-        Store::open(store_options(settings)).map_err(|error| Failure::of(exit::FAILED, &error))?;
+    let (engine, problems) = Engine::open(store_options(settings), engine_options(settings))
+        .map_err(|error| Failure::of(exit::FAILED, &error))?;
     for problem in &problems {
         eprintln!("api-mock-service: skipped {problem}");
     }
-    let scenarios = store.snapshot().scenarios().len();
-    let engine = Arc::new(Engine::new(Arc::new(store), engine_options(settings)));
+    let scenarios = engine.store().snapshot().scenarios().len();
+    let engine = Arc::new(engine);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let outcome = runtime.block_on(async {
         let mut signals = Signals::listen()?;

@@ -23,7 +23,7 @@ fn a_recorded_scenario_is_played_back_byte_for_byte() {
     assert_eq!(answer.status, 200);
     assert_eq!(answer.text(), "{\n  \"object\": \"cash_balance\",\n  \"available\": null\n}");
     // The recorded length was that of another text.
-    assert_eq!(answer.header("content-length"), Some("48"));
+    assert_eq!(answer.header("content-length"), Some("51"));
     assert_eq!(answer.header("content-type"), Some("application/json"));
     assert_eq!(answer.header("server"), Some("nginx"));
     assert_eq!(answer.header("date"), Some("Sat, 29 Oct 2022 04:26:17 GMT"));

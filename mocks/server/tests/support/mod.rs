@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use api_mock_engine::{Engine, EngineOptions};
 use api_mock_server::{Ended, Server, ServerConfig};
-use api_mock_store::{Store, StoreOptions};
+use api_mock_store::StoreOptions;
 use tokio::sync::oneshot;
 
 /// The walk-through's scenario, without its wait.
@@ -87,8 +87,9 @@ pub fn simple(method: &str, name: &str, path: &str, contents: &str) -> String {
 
 /// The engine over a data folder.
 pub fn engine(folder: &Path) -> Arc<Engine> {
-    let (store, _problems) = Store::open(StoreOptions::in_folder(folder)).unwrap();
-    Arc::new(Engine::new(Arc::new(store), EngineOptions::default()))
+    let opened = Engine::open(StoreOptions::in_folder(folder), EngineOptions::default());
+    let (engine, _problems) = opened.unwrap();
+    Arc::new(engine)
 }
 
 /// A running server; it ends with the test.
