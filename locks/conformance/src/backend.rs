@@ -3,12 +3,14 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use db_locks_core::{Capabilities, LockResult, LocksConfig, MutexRepository, SemaphoreRepository};
+use db_locks_core::{
+    Capabilities, FencedRepository, LockResult, LocksConfig, MutexRepository, SemaphoreRepository,
+};
 
-/// Mutexes and semaphores of one database in one object.
-pub trait Store: MutexRepository + SemaphoreRepository {}
+/// Mutexes, semaphores and registers of one database in one object.
+pub trait Store: MutexRepository + SemaphoreRepository + FencedRepository {}
 
-impl<T: MutexRepository + SemaphoreRepository> Store for T {}
+impl<T: MutexRepository + SemaphoreRepository + FencedRepository> Store for T {}
 
 /// One database, as the suite sees it: how to reach it and what it claims to be able to do.
 #[async_trait]

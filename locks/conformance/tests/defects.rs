@@ -13,8 +13,9 @@ use async_trait::async_trait;
 use db_locks_conformance::{Backend, Store};
 use db_locks_core::models::new_version;
 use db_locks_core::{
-    AcquireRequest, Acquired, Capabilities, LockId, LockRepository, LockResult, LocksConfig, MutexLock,
-    MutexRepository, ReleaseRequest, RenewRequest, Semaphore, SemaphoreRepository,
+    AcquireRequest, Acquired, Capabilities, FencedRepository, FencedValue, FencedWrite, LockId,
+    LockRepository, LockResult, LocksConfig, MutexLock, MutexRepository, RegisterId, ReleaseRequest,
+    RenewRequest, Semaphore, SemaphoreRepository,
 };
 use db_locks_sqlite::SqliteRepository;
 use libtest_mimic::{Arguments, Failed, Trial};
@@ -53,6 +54,7 @@ enum Defect {
     NamesAreForgotten,
     HeldIsGrantedAtTimes,
     SemaphoreHasOneMore,
+    RegisterTakesAnyToken,
 }
 
 use Defect::*;
@@ -98,6 +100,7 @@ const CAUGHT_BY: &[(Defect, &[&str])] = &[
     (HeldIsGrantedAtTimes, &["concurrency::one_of_many_gets_a_new_lock"]),
     (SemaphoreHasOneMore, &["concurrency::semaphore_of_five_never_holds_six"]),
     (SemaphoreHasOneMore, &["semaphore::slots_are_granted_in_order_until_full"]),
+    (RegisterTakesAnyToken, &["fenced::older_tokens_are_refused", "fenced::the_tokens_of_grants_guard_it"]),
 ];
 
 /// The spoilt store.
@@ -318,6 +321,22 @@ impl SemaphoreRepository for Spoilt {
             self.free_all(&lock).await;
         }
         self.store.delete_semaphore(&lock, version).await
+    }
+}
+
+#[async_trait]
+impl FencedRepository for Spoilt {
+    async fn write_fenced(&self, register: &RegisterId, token: u64, value: &str) -> LockResult<FencedWrite> {
+        match self.store.write_fenced(register, token, value).await? {
+            FencedWrite::Stale { seen } if self.defect == RegisterTakesAnyToken => {
+                self.store.write_fenced(register, seen, value).await
+            }
+            answer => Ok(answer),
+        }
+    }
+
+    async fn read_fenced(&self, register: &RegisterId) -> LockResult<Option<FencedValue>> {
+        self.store.read_fenced(register).await
     }
 }
 

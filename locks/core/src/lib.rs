@@ -6,6 +6,7 @@
 //! | [`options`] | what a caller may ask for, with builders |
 //! | [`config`] | [`LocksConfig`], one value that configures everything |
 //! | [`error`] | [`LockError`]: kind, retry advice, context and cause |
+//! | [`fenced`] | [`FencedRepository`]: values that take no write with an older fencing token |
 //! | [`lock_id`] | [`LockId`]: a validated tenant + kind + key |
 //! | [`protocol`] | the requests and replies between this library and a database: the lock protocol itself |
 //! | [`repository`] | the traits that a database implements |
@@ -17,6 +18,7 @@
 pub mod config;
 pub mod eager;
 pub mod error;
+pub mod fenced;
 pub mod lock_id;
 pub mod manager;
 pub mod models;
@@ -26,6 +28,7 @@ pub mod repository;
 
 pub use config::{LocksConfig, RepositoryProvider};
 pub use error::{ErrorKind, LockError, LockResult};
+pub use fenced::{FencedRepository, FencedValue, FencedWrite, RegisterId};
 pub use lock_id::{LockId, LockKind};
 pub use manager::{LockManager, LockStore};
 pub use models::{MutexLock, MutexLockBuilder, Semaphore, SemaphoreBuilder};

@@ -6,14 +6,14 @@ use std::collections::HashMap;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError, Weak};
 
 use db_locks_core::{
-    FairSemaphoreRepository, LockError, LockResult, LocksConfig, MutexRepository, RepositoryProvider,
-    SemaphoreRepository,
+    FairSemaphoreRepository, FencedRepository, LockError, LockResult, LocksConfig, MutexRepository,
+    RepositoryProvider, SemaphoreRepository,
 };
 
 /// Everything that a database offers, in one object.
-pub trait Repository: MutexRepository + FairSemaphoreRepository {}
+pub trait Repository: MutexRepository + FairSemaphoreRepository + FencedRepository {}
 
-impl<T: MutexRepository + FairSemaphoreRepository> Repository for T {}
+impl<T: MutexRepository + FairSemaphoreRepository + FencedRepository> Repository for T {}
 
 /// Mutexes in the provider's database.
 ///
@@ -46,6 +46,17 @@ pub async fn build_fair_semaphore_repository(
     provider: RepositoryProvider,
     config: &LocksConfig,
 ) -> LockResult<Arc<dyn FairSemaphoreRepository>> {
+    Ok(build_repository(provider, config).await?)
+}
+
+/// Values guarded by fencing tokens, for a [`crate::FencedRegister`].
+///
+/// # Errors
+/// As [`build_mutex_repository`].
+pub async fn build_fenced_repository(
+    provider: RepositoryProvider,
+    config: &LocksConfig,
+) -> LockResult<Arc<dyn FencedRepository>> {
     Ok(build_repository(provider, config).await?)
 }
 

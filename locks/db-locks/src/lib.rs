@@ -30,6 +30,7 @@
 pub mod blocking;
 pub mod config_file;
 pub mod factory;
+mod fenced;
 mod guard;
 mod held;
 mod locks;
@@ -42,12 +43,13 @@ mod waiting;
 
 pub use db_locks_core::{
     AcquireLockOptions, AcquireLockOptionsBuilder, AcquireRequest, Acquired, Busy, Capabilities, ErrorKind,
-    FairSemaphoreRepository, LockError, LockId, LockKind, LockManager, LockRecord, LockRepository,
-    LockResult, LockStore, LocksConfig, MutexLock, MutexLockBuilder, MutexRepository, ReleaseLockOptions,
-    ReleaseLockOptionsBuilder, ReleaseRequest, RenewRequest, RepositoryProvider, Semaphore, SemaphoreBuilder,
-    SemaphoreRepository, SendHeartbeatOptions, SendHeartbeatOptionsBuilder, error, lock_id,
-    manager as traits, models, options, protocol,
+    FairSemaphoreRepository, FencedRepository, FencedValue, FencedWrite, LockError, LockId, LockKind,
+    LockManager, LockRecord, LockRepository, LockResult, LockStore, LocksConfig, MutexLock, MutexLockBuilder,
+    MutexRepository, RegisterId, ReleaseLockOptions, ReleaseLockOptionsBuilder, ReleaseRequest, RenewRequest,
+    RepositoryProvider, Semaphore, SemaphoreBuilder, SemaphoreRepository, SendHeartbeatOptions,
+    SendHeartbeatOptionsBuilder, error, lock_id, manager as traits, models, options, protocol,
 };
+pub use fenced::FencedRegister;
 pub use guard::{LockGuard, Lost};
 pub use locks::{Acquire, Locks};
 pub use manager::{LockManagerImpl, VersionSource, WaitEvent, WaitObserver};

@@ -202,7 +202,7 @@ fn millis(duration: Duration) -> i64 {
 }
 
 /// Sets the place that a URL names, and says whose it is.
-fn provider_of(url: &str, config: &mut LocksConfig) -> LockResult<RepositoryProvider> {
+pub(crate) fn provider_of(url: &str, config: &mut LocksConfig) -> LockResult<RepositoryProvider> {
     let scheme = url.split(':').next().unwrap_or_default().to_ascii_lowercase();
     match scheme.as_str() {
         "redis" | "rediss" | "valkey" | "valkeys" => {

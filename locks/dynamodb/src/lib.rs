@@ -10,6 +10,7 @@ mod admin;
 mod codec;
 mod config;
 mod error;
+mod fenced;
 mod held;
 mod migrations;
 mod observe;

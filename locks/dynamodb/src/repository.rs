@@ -31,8 +31,8 @@ const AT_ONCE: usize = 16;
 ///
 /// To DynamoDB each repository is a client of its own, with its own observations of who is dead; so make one and share it.
 pub struct DynamoRepository {
-    client: Client,
-    mutexes: String,
+    pub(crate) client: Client,
+    pub(crate) mutexes: String,
     semaphores: String,
     consistent_reads: bool,
     /// No call makes new requests after that long; each request has this limit too.

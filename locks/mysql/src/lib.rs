@@ -16,6 +16,7 @@
 mod codec;
 mod config;
 mod error;
+mod fenced;
 mod migrations;
 mod pool;
 mod repository;

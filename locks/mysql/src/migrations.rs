@@ -14,23 +14,27 @@ const LOCK_WAIT_SECS: u32 = 30;
 struct Migration {
     name: &'static str,
     up: &'static str,
-    /// Whether it makes the tables.
+    /// Whether it makes the tables of locks.
     tables: bool,
+    /// The ends of the names of other tables that it makes; they begin as those of procedures do.
+    more_tables: &'static [&'static str],
     /// The ends of the names of the procedures that it makes; they begin with the name of the table of mutexes.
     procedures: &'static [&'static str],
 }
 
-const MIGRATIONS: [Migration; 2] = [
+const MIGRATIONS: [Migration; 3] = [
     Migration {
         name: "00000000000001_create_locks",
         up: include_str!("../migrations/00000000000001_create_locks/up.sql"),
         tables: true,
+        more_tables: &[],
         procedures: &[],
     },
     Migration {
         name: "00000000000002_create_procedures",
         up: include_str!("../migrations/00000000000002_create_procedures/up.sql"),
         tables: false,
+        more_tables: &[],
         procedures: &[
             "place_v1",
             "enter_v1",
@@ -46,6 +50,13 @@ const MIGRATIONS: [Migration; 2] = [
             "put_sem_v1",
             "del_sem_v1",
         ],
+    },
+    Migration {
+        name: "00000000000003_create_fenced",
+        up: include_str!("../migrations/00000000000003_create_fenced/up.sql"),
+        tables: false,
+        more_tables: &["fenced"],
+        procedures: &[],
     },
 ];
 
@@ -111,10 +122,11 @@ fn recorded_sql(tables: &Tables) -> String {
 }
 
 async fn objects_exist(lease: &mut Lease<'_>, tables: &Tables, migration: &Migration) -> Result<bool, Fault> {
-    let table_names: Vec<String> = match migration.tables {
+    let mut table_names: Vec<String> = match migration.tables {
         true => tables.names().iter().map(|name| (*name).to_string()).collect(),
         false => Vec::new(),
     };
+    table_names.extend(migration.more_tables.iter().map(|end| format!("{}_{end}", tables.mutexes)));
     // An empty list is not SQL; and nothing has an empty name.
     let quoted = |names: &[String]| match names {
         [] => "''".to_string(),

@@ -89,6 +89,8 @@ pub(crate) struct Answer {
     pub(crate) rows: Vec<Row>,
     /// How many rows were changed.
     pub(crate) affected: u64,
+    /// What `LAST_INSERT_ID(…)` was set to.
+    pub(crate) inserted_id: Option<u64>,
     /// When the statement was sent.
     pub(crate) sent: Instant,
 }
@@ -116,7 +118,7 @@ impl Lease<'_> {
         let mut answer = conn.exec_iter(sql, params).await?;
         let rows = answer.collect().await?;
         answer.drop_result().await?;
-        Ok(Answer { rows, affected: conn.affected_rows(), sent })
+        Ok(Answer { rows, affected: conn.affected_rows(), inserted_id: conn.last_insert_id(), sent })
     }
 
     /// Runs several statements as one message; returns the rows of each that has a result with columns.

@@ -37,7 +37,7 @@ const BATCH_BYTES: usize = 1024 * 1024;
 pub struct MysqlRepository {
     settings: Settings,
     pool: Pool,
-    sql: Statements,
+    pub(crate) sql: Statements,
     /// Names this repository among the processes that wait.
     client_id: String,
     eager: Eager,
@@ -104,7 +104,7 @@ impl MysqlRepository {
 
     /// Sends one statement, within the request timeout. Sends it again when nothing came of it: after a deadlock, or
     /// when the connection turns out to have been closed while it was idle. The protocol makes that safe.
-    async fn execute(&self, task: Task<'_>, sql: &str, params: Vec<Value>) -> LockResult<Answer> {
+    pub(crate) async fn execute(&self, task: Task<'_>, sql: &str, params: Vec<Value>) -> LockResult<Answer> {
         let attempts = async {
             let (mut deadlocks, mut stale) = (0, false);
             loop {

@@ -27,6 +27,8 @@ pub(crate) struct Statements {
     pub(crate) get_semaphore: String,
     pub(crate) get_slots: String,
     pub(crate) delete_semaphore: String,
+    pub(crate) write_fenced: String,
+    pub(crate) read_fenced: String,
     /// The procedure that renews, to be called many times in one message.
     pub(crate) renew_procedure: String,
     /// Forgets waiters and processes that are gone for good.
@@ -69,6 +71,8 @@ impl Statements {
                  LEFT JOIN `{mutexes}` m ON {slots_of} WHERE {this_semaphore} ORDER BY m.mutex_key"
             ),
             delete_semaphore: call("del_sem_v1", 3),
+            write_fenced: crate::fenced::write_sql(mutexes),
+            read_fenced: crate::fenced::read_sql(mutexes),
             renew_procedure: format!("`{mutexes}_renew_v1`"),
             purge: [
                 format!("DELETE FROM `{waiters}` WHERE deadline_us < {NOW_US} - 60000000 LIMIT 1000"),

@@ -19,6 +19,7 @@ mod bells;
 mod codec;
 mod config;
 mod error;
+mod fenced;
 mod migrations;
 mod pool;
 mod repository;

@@ -24,7 +24,7 @@ struct Migration {
 }
 
 /// In the order in which they are applied. What has been released is never changed, only added to.
-const MIGRATIONS: [Migration; 2] = [
+const MIGRATIONS: [Migration; 3] = [
     Migration {
         version: "00000000000001",
         name: "00000000000001_create_locks",
@@ -34,6 +34,11 @@ const MIGRATIONS: [Migration; 2] = [
         version: "00000000000002",
         name: "00000000000002_create_functions",
         up: include_str!("../migrations/00000000000002_create_functions/up.sql"),
+    },
+    Migration {
+        version: "00000000000003",
+        name: "00000000000003_create_fenced",
+        up: include_str!("../migrations/00000000000003_create_fenced/up.sql"),
     },
 ];
 

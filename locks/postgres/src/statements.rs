@@ -36,6 +36,8 @@ pub(crate) struct Statements {
     pub(crate) get_semaphore: Statement,
     pub(crate) get_slots: Statement,
     pub(crate) delete_semaphore: Statement,
+    pub(crate) write_fenced: Statement,
+    pub(crate) read_fenced: Statement,
 }
 
 impl Statements {
@@ -91,6 +93,8 @@ impl Statements {
             },
             get_slots: get_slots(names, &columns),
             delete_semaphore: call(mutexes, "sem_delete", &[text(3)], ""),
+            write_fenced: crate::fenced::write(mutexes),
+            read_fenced: crate::fenced::read(mutexes),
         }
     }
 }

@@ -11,11 +11,13 @@ use db_locks_postgres::PostgresRepository;
 use support::{Schema, ask, granted, mutex, plain_client, release, renewal, semaphore, server_url};
 use tokio::time::timeout;
 
-const UP: [&str; 2] = [
+const UP: [&str; 3] = [
     include_str!("../migrations/00000000000001_create_locks/up.sql"),
     include_str!("../migrations/00000000000002_create_functions/up.sql"),
+    include_str!("../migrations/00000000000003_create_fenced/up.sql"),
 ];
-const DOWN: [&str; 2] = [
+const DOWN: [&str; 3] = [
+    include_str!("../migrations/00000000000003_create_fenced/down.sql"),
     include_str!("../migrations/00000000000002_create_functions/down.sql"),
     include_str!("../migrations/00000000000001_create_locks/down.sql"),
 ];
@@ -33,7 +35,10 @@ async fn missing_tables_are_an_error_that_names_the_remedy() {
     assert!(error.to_string().contains("db-locks migrate"), "{error}");
 
     let applied = store.migrate().await.unwrap();
-    assert_eq!(applied, ["00000000000001_create_locks", "00000000000002_create_functions"]);
+    assert_eq!(
+        applied,
+        ["00000000000001_create_locks", "00000000000002_create_functions", "00000000000003_create_fenced"]
+    );
     granted(&store, &ask(&mutex("one"))).await;
     schema.drop().await;
 }
@@ -49,8 +54,8 @@ async fn migrations_by_hand_and_ours_do_not_fight() {
     assert!(store.migrate().await.unwrap().is_empty(), "nothing was left to do");
     let held = granted(&store, &ask(&mutex("one"))).await;
 
-    // `diesel migration redo` takes the last one back and applies it again: no lock is lost.
-    schema.admin.batch_execute(DOWN[0]).await.unwrap();
+    // As `diesel migration redo` would: functions taken back and made again lose no lock.
+    schema.admin.batch_execute(DOWN[1]).await.unwrap();
     assert!(store.renew(&renewal(&held)).await.is_err());
     schema.admin.batch_execute(UP[1]).await.unwrap();
     let renewed = store.renew(&renewal(&held)).await.unwrap();
@@ -65,7 +70,7 @@ async fn migrations_by_hand_and_ours_do_not_fight() {
             .await,
         0
     );
-    assert_eq!(store.migrate().await.unwrap().len(), 2);
+    assert_eq!(store.migrate().await.unwrap().len(), 3);
     granted(&store, &ask(&mutex("one"))).await;
     schema.drop().await;
 }

@@ -1,6 +1,8 @@
 //! Replies of the scripts -> what the protocol says. A reply is a list that begins with a code.
 
-use db_locks_core::{AcquireRequest, Busy, LockError, LockId, LockRecord, LockResult, Semaphore};
+use db_locks_core::{
+    AcquireRequest, Busy, FencedValue, LockError, LockId, LockRecord, LockResult, Semaphore,
+};
 use redis::Value;
 
 /// The row that follows.
@@ -139,6 +141,21 @@ fn malformed(value: &Value) -> LockError {
         message: format!("{MALFORMED}: {kind} where it is not expected"),
         source: None,
     }
+}
+
+/// A fencing token in digits.
+pub(crate) fn token(reply: Value) -> LockResult<u64> {
+    let mut one = Reader(vec![reply].into_iter());
+    let digits = one.text()?.unwrap_or_default();
+    digits.parse().map_err(|error| LockError::serialization(MALFORMED, error))
+}
+
+/// A register's token and value, if it has any.
+pub(crate) fn register(reply: Value) -> LockResult<Option<FencedValue>> {
+    let mut reader = Reader::new(reply)?;
+    let (Some(digits), value) = (reader.text()?, reader.text()?) else { return Ok(None) };
+    let token = digits.parse().map_err(|error| LockError::serialization(MALFORMED, error))?;
+    Ok(Some(FencedValue { token, value: value.unwrap_or_default() }))
 }
 
 /// A reply that is one number.

@@ -19,6 +19,7 @@ mod codec;
 mod config;
 mod connection;
 mod error;
+mod fenced;
 mod repository;
 mod statements;
 

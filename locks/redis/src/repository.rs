@@ -25,10 +25,10 @@ const BATCH: usize = 512;
 /// Locks in one Redis or Valkey server, or in one Redis Cluster. Cheap to share; one connection whatever the load.
 #[derive(Debug)]
 pub struct RedisRepository {
-    link: Link,
+    pub(crate) link: Link,
     ear: Ear,
     push: bool,
-    prefix: String,
+    pub(crate) prefix: String,
     /// This client's name in waiting lists: while the server can call it, and while it must poll.
     ids: (String, String),
 }
@@ -77,7 +77,7 @@ impl RedisRepository {
     }
 
     /// Runs a script, which the server knows by its hash; after a restart it must be told the source again.
-    async fn run(
+    pub(crate) async fn run(
         &self,
         doing: &str,
         statement: &Statement,

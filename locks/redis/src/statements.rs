@@ -41,6 +41,7 @@ pub(crate) struct Statements {
     pub(crate) get_slots: Statement,
     pub(crate) delete_semaphore: Statement,
     pub(crate) beat: Statement,
+    pub(crate) write_fenced: Statement,
 }
 
 /// The scripts, put together once.
@@ -97,6 +98,7 @@ impl Statements {
             get_slots: semaphore(&[lua!("get_slots")]),
             delete_semaphore: semaphore(&[lua!("delete_semaphore")]),
             beat: join(&[lua!("prelude"), lua!("beat")]),
+            write_fenced: join(&[lua!("write_fenced")]),
         }
     }
 }

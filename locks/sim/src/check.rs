@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use db_locks_core::protocol::{CLIENT_TTL_MS, WAITER_TTL_MS, key_means_slot};
-use db_locks_core::{AcquireRequest, LockId, LockRecord, ReleaseRequest, RenewRequest};
+use db_locks_core::{AcquireRequest, LockId, LockRecord, RegisterId, ReleaseRequest, RenewRequest};
 
 use crate::history::{Event, Fact};
 use crate::memory::{Op, Refusal, Reply};
@@ -58,7 +58,7 @@ struct Account {
     seen_us: BTreeMap<u32, i64>,
     /// The tokens of each version: one, unless its lease ended and a late copy of its request got it anew.
     tokens: BTreeMap<String, Vec<u64>>,
-    registers: BTreeMap<String, u64>,
+    registers: BTreeMap<RegisterId, u64>,
 }
 
 #[derive(Default)]
@@ -134,7 +134,9 @@ impl Account {
                 self.seen_us.insert(client, now_us);
                 Ok(())
             }
-            (Op::Write { key, token, .. }, Reply::Written(taken)) => self.written(key, *token, *taken),
+            (Op::Write { register, token, .. }, Reply::Written(answer)) => {
+                self.written(register, *token, answer.is_accepted())
+            }
             _ => Ok(()),
         }
     }
@@ -263,8 +265,8 @@ impl Account {
         }
     }
 
-    fn written(&mut self, key: &str, token: u64, taken: bool) -> Verdict {
-        let newest = self.registers.entry(key.to_string()).or_default();
+    fn written(&mut self, register: &RegisterId, token: u64, taken: bool) -> Verdict {
+        let newest = self.registers.entry(register.clone()).or_default();
         match (taken, token >= *newest) {
             (true, true) => *newest = token,
             (false, false) => {}

@@ -4,7 +4,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use db_locks::{AcquireLockOptionsBuilder, LockManager, Locks, MutexLock, SendHeartbeatOptions};
+use db_locks::{
+    AcquireLockOptionsBuilder, FencedRepository, LockManager, Locks, MutexLock, RegisterId,
+    SendHeartbeatOptions,
+};
 use tokio::time::Instant;
 
 use crate::history::Fact;
@@ -103,15 +106,16 @@ impl Process {
             Some(Ok(guard)) => guard,
         };
         let Some(hold) = self.trusts(guard.lock()) else { return };
-        let (key, token) =
-            (guard.lock().semaphore_key.clone().unwrap_or_else(|| "a".into()), guard.fencing_token());
+        let token = guard.fencing_token();
+        let key = guard.lock().semaphore_key.as_deref().unwrap_or("a");
+        let Ok(register) = RegisterId::new(&guard.lock().tenant_id, key) else { return };
         let work = async {
             // The clock is the guard's own judge, at any moment.
             if guard.is_held() {
-                let _ = self.store.write(&key, token, "first").await;
+                let _ = self.store.write_fenced(&register, token, "first").await;
             }
             tokio::time::sleep(wish.hold).await;
-            let _ = self.store.write(&key, token, "last").await;
+            let _ = self.store.write_fenced(&register, token, "last").await;
         };
         let lost = tokio::select! {
             biased;

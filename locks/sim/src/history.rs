@@ -103,7 +103,9 @@ impl fmt::Display for Asked<'_> {
                 write!(f, "release {} as {}{}", r.lock, r.version, if r.delete { ", deleting" } else { "" })
             }
             Op::Abandon(lock, version) => write!(f, "abandon {lock} as {version}"),
-            Op::Write { key, token, value } => write!(f, "write {value:?} to {key} with token {token}"),
+            Op::Write { register, token, value } => {
+                write!(f, "write {value:?} to {register} with token {token}")
+            }
             other => write!(f, "{other:?}"),
         }
     }

@@ -86,6 +86,7 @@ pub(crate) struct Tables {
     pub(crate) waiters: String,
     pub(crate) clients: String,
     pub(crate) clock: String,
+    pub(crate) fenced: String,
 }
 
 impl Tables {
@@ -101,8 +102,10 @@ impl Tables {
             waiters: config.waiters_table_name().to_string(),
             clients: format!("{}_clients", config.waiters_table_name()),
             clock: format!("{}_clock", config.mutexes_table_name()),
+            fenced: format!("{}_fenced", config.mutexes_table_name()),
         };
-        let names = [&tables.mutexes, &tables.semaphores, &tables.waiters, &tables.clients, &tables.clock];
+        let Self { mutexes, semaphores, waiters, clients, clock, fenced } = &tables;
+        let names = [mutexes, semaphores, waiters, clients, clock, fenced];
         let mut lower: Vec<_> = names.iter().map(|name| name.to_ascii_lowercase()).collect();
         lower.push("db_locks_migrations".to_string());
         lower.sort_unstable();

@@ -21,6 +21,7 @@ mod clock;
 mod codec;
 mod config;
 mod error;
+mod fenced;
 mod keep;
 mod migrations;
 mod queue;

@@ -11,10 +11,16 @@ struct Migration {
 }
 
 /// Every step, oldest first.
-const MIGRATIONS: &[Migration] = &[Migration {
-    version: "00000000000001_create_locks",
-    up: include_str!("../migrations/00000000000001_create_locks/up.sql"),
-}];
+const MIGRATIONS: &[Migration] = &[
+    Migration {
+        version: "00000000000001_create_locks",
+        up: include_str!("../migrations/00000000000001_create_locks/up.sql"),
+    },
+    Migration {
+        version: "00000000000002_create_fenced",
+        up: include_str!("../migrations/00000000000002_create_fenced/up.sql"),
+    },
+];
 
 /// The names of the steps that are not yet applied.
 pub(crate) fn missing(connection: &Connection, tables: &Tables) -> rusqlite::Result<Vec<&'static str>> {
@@ -95,12 +101,13 @@ mod tests {
     fn each_set_of_tables_is_made_once() {
         let connection = Connection::open_in_memory().unwrap();
         for prefix in ["", "app_"] {
-            assert_eq!(apply(&connection, &tables(prefix)).unwrap(), ["00000000000001_create_locks"]);
+            let versions: Vec<&str> = MIGRATIONS.iter().map(|migration| migration.version).collect();
+            assert_eq!(apply(&connection, &tables(prefix)).unwrap(), versions);
             assert!(apply(&connection, &tables(prefix)).unwrap().is_empty());
         }
         let names = table_names(&connection);
         for name in
-            ["app_mutexes", "app_mutexes_clock", "app_lock_waiters_clients", "mutexes", "lock_waiters_queue"]
+            ["app_mutexes", "app_mutexes_fenced", "app_lock_waiters_clients", "mutexes", "lock_waiters_queue"]
         {
             assert!(names.iter().any(|n| n == name), "{name} is missing in {names:?}");
         }
@@ -109,13 +116,19 @@ mod tests {
     #[test]
     fn files_run_by_hand_and_by_the_program_agree() {
         let connection = Connection::open_in_memory().unwrap();
-        let up = include_str!("../migrations/00000000000001_create_locks/up.sql");
-        let down = include_str!("../migrations/00000000000001_create_locks/down.sql");
-        connection.execute_batch(up).unwrap();
-        connection.execute_batch(up).unwrap();
+        let downs = [
+            include_str!("../migrations/00000000000002_create_fenced/down.sql"),
+            include_str!("../migrations/00000000000001_create_locks/down.sql"),
+        ];
+        for migration in MIGRATIONS {
+            connection.execute_batch(migration.up).unwrap();
+            connection.execute_batch(migration.up).unwrap();
+        }
         assert!(apply(&connection, &tables("")).unwrap().is_empty());
-        connection.execute_batch(down).unwrap();
+        for down in downs {
+            connection.execute_batch(down).unwrap();
+        }
         assert_eq!(table_names(&connection), ["db_locks_migrations"]);
-        assert_eq!(apply(&connection, &tables("")).unwrap().len(), 1);
+        assert_eq!(apply(&connection, &tables("")).unwrap().len(), MIGRATIONS.len());
     }
 }

@@ -31,11 +31,13 @@ pub struct SqliteOptions {
     pub clock: Arc<dyn Clock>,
     /// The most pages (4 KiB) that the file may have: one more is a full disk.
     pub max_page_count: Option<u32>,
+    /// Texts that are replaced in every statement, to see that tests notice it.
+    pub replace_in_sql: Vec<(String, String)>,
 }
 
 impl Default for SqliteOptions {
     fn default() -> Self {
-        Self { clock: Arc::new(SystemClock::new()), max_page_count: None }
+        Self { clock: Arc::new(SystemClock::new()), max_page_count: None, replace_in_sql: Vec::new() }
     }
 }
 
@@ -117,6 +119,7 @@ impl SqliteRepository {
             migrate: config.run_database_migrations(),
             connect_timeout: config.connect_timeout(),
             max_page_count: options.max_page_count,
+            replace_in_sql: options.replace_in_sql,
             clock: options.clock,
             client_id: db_locks_core::models::new_version(),
         });
@@ -143,7 +146,7 @@ impl SqliteRepository {
     }
 
     /// Runs and commits `work`, here and now if nobody is in the way, or else by the thread; bounded by the request timeout.
-    async fn call<T, F>(&self, access: Access, work: F) -> LockResult<T>
+    pub(crate) async fn call<T, F>(&self, access: Access, work: F) -> LockResult<T>
     where
         T: Send + 'static,
         F: FnMut(&Session) -> Step<T> + Send + 'static,

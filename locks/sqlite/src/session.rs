@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use db_locks_core::lock_id::slot_number;
 use db_locks_core::protocol::key_means_slot;
 use db_locks_core::{LockId, LockKind, LockRecord};
-use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, Params, Row, params};
+use rusqlite::{CachedStatement, Connection, ErrorCode, OpenFlags, OptionalExtension, Params, Row, params};
 
 use crate::clock::Clock;
 use crate::codec::{self, SemaphoreRow, SlotRow, stored_fence};
@@ -29,6 +29,8 @@ pub(crate) struct Settings {
     pub(crate) migrate: bool,
     pub(crate) connect_timeout: Duration,
     pub(crate) max_page_count: Option<u32>,
+    /// Empty, but in tests of the tests.
+    pub(crate) replace_in_sql: Vec<(String, String)>,
     pub(crate) clock: Arc<dyn Clock>,
     /// Names this repository among the processes that wait.
     pub(crate) client_id: String,
@@ -370,6 +372,16 @@ impl Session {
         self.connection.last_insert_rowid()
     }
 
+    /// A statement, compiled once a connection.
+    fn prepared(&self, sql: &str) -> rusqlite::Result<CachedStatement<'_>> {
+        let edits = &self.settings.replace_in_sql;
+        if edits.is_empty() {
+            return self.connection.prepare_cached(sql);
+        }
+        let edited = edits.iter().fold(sql.to_string(), |sql, (from, to)| sql.replace(from, to));
+        self.connection.prepare_cached(&edited)
+    }
+
     /// The first row of a query.
     pub(crate) fn one<T>(
         &self,
@@ -377,7 +389,7 @@ impl Session {
         params: impl Params,
         read: impl FnOnce(&Row<'_>) -> rusqlite::Result<T>,
     ) -> rusqlite::Result<Option<T>> {
-        self.connection.prepare_cached(sql)?.query_row(params, read).optional()
+        self.prepared(sql)?.query_row(params, read).optional()
     }
 
     /// The rows of a query, as long as `go_on` says true.
@@ -387,7 +399,7 @@ impl Session {
         params: impl Params,
         mut go_on: impl FnMut(&Row<'_>) -> rusqlite::Result<bool>,
     ) -> rusqlite::Result<()> {
-        let mut statement = self.connection.prepare_cached(sql)?;
+        let mut statement = self.prepared(sql)?;
         let mut rows = statement.query(params)?;
         while let Some(row) = rows.next()? {
             if !go_on(row)? {
@@ -404,12 +416,12 @@ impl Session {
         params: impl Params,
         read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
     ) -> rusqlite::Result<Vec<T>> {
-        self.connection.prepare_cached(sql)?.query_map(params, read)?.collect()
+        self.prepared(sql)?.query_map(params, read)?.collect()
     }
 
     /// A statement without rows.
     pub(crate) fn run(&self, sql: &str, params: impl Params) -> rusqlite::Result<usize> {
-        self.connection.prepare_cached(sql)?.execute(params)
+        self.prepared(sql)?.execute(params)
     }
 }
 
@@ -487,6 +499,7 @@ mod tests {
             migrate: true,
             connect_timeout: Duration::from_secs(1),
             max_page_count: None,
+            replace_in_sql: Vec::new(),
             clock: Arc::new(SystemClock::new()),
             client_id: new_version(),
         };

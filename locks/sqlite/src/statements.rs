@@ -57,6 +57,10 @@ pub(crate) struct Statements {
     pub(crate) purge_waiters: String,
     /// Shows that client `?1` lives until `?2`, unless that is known until `?3` already.
     pub(crate) keep_client: String,
+    /// Writes value `?4` with token `?3` into register `?2` of `?1` unless a greater token has; the token that is there now.
+    pub(crate) write_fenced: String,
+    /// The token and value of register `?2` of `?1`.
+    pub(crate) read_fenced: String,
     /// Forgets clients whose deadline was before `?1`.
     pub(crate) purge_clients: String,
     /// The boot id and offset of the lease clock.
@@ -73,7 +77,7 @@ pub(crate) const PURGE_LIMIT: u32 = 64;
 impl Statements {
     /// The statements for these tables.
     pub(crate) fn new(tables: &Tables) -> Self {
-        let Tables { mutexes, semaphores, waiters, clients, clock } = tables;
+        let Tables { mutexes, semaphores, waiters, clients, clock, fenced } = tables;
         let lock = "tenant_id = ?1 AND semaphore_key = ?2 AND mutex_key = ?3";
         let slots = "tenant_id = ?1 AND semaphore_key = ?2";
         Self {
@@ -97,6 +101,8 @@ impl Statements {
             held_from: format!(
                 r#"SELECT EXISTS (SELECT 1 FROM "{mutexes}" WHERE {slots} AND slot >= ?3 AND expires_at_us > ?4)"#
             ),
+            write_fenced: crate::fenced::write_sql(fenced),
+            read_fenced: crate::fenced::read_sql(fenced),
             store_slot: store_slot(mutexes),
             drop_slots_from: format!(r#"DELETE FROM "{mutexes}" WHERE {slots} AND slot >= ?3"#),
             purge_mutexes: purge(mutexes, "tenant_id, semaphore_key, mutex_key"),

@@ -6,6 +6,7 @@ mod concurrency;
 mod data;
 mod fairness;
 mod faults;
+mod fenced;
 mod input;
 mod leases;
 mod mutex;
@@ -20,6 +21,7 @@ pub(crate) fn all() -> Vec<Spec> {
         mutex::trials(),
         semaphore::trials(),
         data::trials(),
+        fenced::trials(),
         leases::trials(),
         input::trials(),
         fairness::trials(),

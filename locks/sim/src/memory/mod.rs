@@ -9,7 +9,9 @@ mod repository;
 use std::collections::BTreeMap;
 
 use db_locks_core::protocol::{TOMBSTONE_TTL_MS, key_means_slot};
-use db_locks_core::{AcquireRequest, LockId, LockRecord, ReleaseRequest, RenewRequest};
+use db_locks_core::{
+    AcquireRequest, FencedValue, FencedWrite, LockId, LockRecord, RegisterId, ReleaseRequest, RenewRequest,
+};
 
 pub(crate) use op::{Op, Refusal, Reply};
 pub(crate) use repository::{EPOCH_US, Wire};
@@ -32,7 +34,7 @@ pub(crate) struct MemoryStore {
     locks: BTreeMap<LockId, Lock>,
     /// When each process last showed life (R6).
     seen_us: BTreeMap<u32, i64>,
-    registers: BTreeMap<String, (u64, String)>,
+    registers: BTreeMap<RegisterId, FencedValue>,
     /// Counts requests, for defects that strike at times.
     applied: u64,
 }
@@ -107,7 +109,8 @@ impl MemoryStore {
                 self.seen_us.insert(asker.client, now_us);
                 Reply::Done
             }
-            Op::Write { key, token, value } => Reply::Written(self.write(key, *token, value)),
+            Op::Write { register, token, value } => Reply::Written(self.write(register, *token, value)),
+            Op::Read(register) => Reply::Register(self.registers.get(register).cloned()),
             admin => self.admin(admin, now_us),
         };
         if let Some(before) = before {
@@ -138,13 +141,13 @@ impl MemoryStore {
         }
     }
 
-    fn write(&mut self, key: &str, token: u64, value: &str) -> bool {
-        let (seen, kept) = self.registers.entry(key.to_string()).or_default();
-        let taken = token >= *seen || self.defect == Defect::RegisterTakesAnyToken;
-        if taken {
-            (*seen, *kept) = (token, value.to_string());
+    fn write(&mut self, register: &RegisterId, token: u64, value: &str) -> FencedWrite {
+        let seen = self.registers.get(register).map_or(0, |kept| kept.token);
+        if seen > token && self.defect != Defect::RegisterTakesAnyToken {
+            return FencedWrite::Stale { seen };
         }
-        taken
+        self.registers.insert(register.clone(), FencedValue { token, value: value.to_string() });
+        FencedWrite::Accepted
     }
 
     /// The lock, made if it may be.

@@ -1,7 +1,8 @@
 //! What travels between a client and the store in memory.
 
 use db_locks_core::{
-    AcquireRequest, Busy, LockId, LockRecord, MutexLock, ReleaseRequest, RenewRequest, Semaphore,
+    AcquireRequest, Busy, FencedValue, FencedWrite, LockId, LockRecord, MutexLock, RegisterId,
+    ReleaseRequest, RenewRequest, Semaphore,
 };
 
 /// One request.
@@ -14,10 +15,11 @@ pub(crate) enum Op {
     Beat,
     /// A write to what a lock guards, with its token.
     Write {
-        key: String,
+        register: RegisterId,
         token: u64,
         value: String,
     },
+    Read(RegisterId),
     CreateMutex(Box<MutexLock>),
     GetMutex(LockId),
     DeleteMutex(LockId, String),
@@ -35,8 +37,8 @@ pub(crate) enum Reply {
     Busy(Busy),
     Renewed(Vec<Result<LockRecord, Refusal>>),
     Released(bool),
-    /// Whether the register took the write.
-    Written(bool),
+    Written(FencedWrite),
+    Register(Option<FencedValue>),
     Record(LockRecord),
     Slots(Vec<LockRecord>),
     Semaphore(Box<Semaphore>),

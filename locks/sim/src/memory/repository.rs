@@ -5,8 +5,9 @@ use std::time::Instant;
 
 use async_trait::async_trait;
 use db_locks_core::{
-    AcquireRequest, Acquired, Capabilities, LockError, LockId, LockRepository, LockResult, MutexLock,
-    MutexRepository, ReleaseRequest, RenewRequest, Semaphore, SemaphoreRepository,
+    AcquireRequest, Acquired, Capabilities, FencedRepository, FencedValue, FencedWrite, LockError, LockId,
+    LockRepository, LockResult, MutexLock, MutexRepository, RegisterId, ReleaseRequest, RenewRequest,
+    Semaphore, SemaphoreRepository,
 };
 
 use super::{Asker, MemoryStore, Op, Refusal, Reply};
@@ -118,15 +119,21 @@ impl MemoryRepository {
             other => Err(unexpected(&other)),
         }
     }
+}
 
-    /// Writes to what a lock guards: whether the token was still good.
-    ///
-    /// # Errors
-    /// `CurrentlyUnavailable` when the answer is not known.
-    pub async fn write(&self, key: &str, token: u64, value: &str) -> LockResult<bool> {
-        let op = Op::Write { key: key.to_string(), token, value: value.to_string() };
+#[async_trait]
+impl FencedRepository for MemoryRepository {
+    async fn write_fenced(&self, register: &RegisterId, token: u64, value: &str) -> LockResult<FencedWrite> {
+        let op = Op::Write { register: register.clone(), token, value: value.to_string() };
         match self.wire.call(op).await?.0 {
-            Reply::Written(taken) => Ok(taken),
+            Reply::Written(answer) => Ok(answer),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    async fn read_fenced(&self, register: &RegisterId) -> LockResult<Option<FencedValue>> {
+        match self.wire.call(Op::Read(register.clone())).await?.0 {
+            Reply::Register(value) => Ok(value),
             other => Err(unexpected(&other)),
         }
     }

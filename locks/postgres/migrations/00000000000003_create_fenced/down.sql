@@ -1,0 +1,3 @@
+-- Takes away the guarded values and the tokens that guard them; locks stay.
+DROP TABLE IF EXISTS "mutexes_fenced";
+DELETE FROM db_locks_migrations WHERE mutexes_table = 'mutexes' AND version = '00000000000003';
