@@ -1,16 +1,16 @@
 //! What YAML makes of a text that was rendered in its place, without reading all of the file
 //! again. Where that is not sure, nothing is said, and the file is read as a whole.
 
-use api_mock_scenario::TextStyle;
+use api_mock_scenario::{TextPlace, TextStyle};
 
-/// The value of a text written in a style, whose key is indented by `key_indent`.
-pub(crate) fn decode(rendered: &str, style: TextStyle, key_indent: usize) -> Option<Vec<u8>> {
+/// The value of a text that was rendered in its place.
+pub(crate) fn decode(rendered: &str, place: &TextPlace) -> Option<Vec<u8>> {
     if !rendered.bytes().all(is_simple) && has_special(rendered) {
         return None;
     }
-    match style {
-        TextStyle::Literal { strip } => literal(rendered, key_indent, strip),
-        TextStyle::Folded { strip } => folded(rendered, key_indent, strip),
+    match place.style {
+        TextStyle::Literal { strip } => literal(rendered, place, strip),
+        TextStyle::Folded { strip } => folded(rendered, place, strip),
         TextStyle::SingleQuoted => single_quoted(rendered),
         TextStyle::DoubleQuoted => double_quoted(rendered),
         TextStyle::Plain => plain(rendered),
@@ -31,11 +31,12 @@ fn has_special(text: &str) -> bool {
 }
 
 /// The lines of a block without their indentation; blank ones are empty.
-fn block_lines(rendered: &str, key_indent: usize) -> Option<Vec<&str>> {
+fn block_lines<'r>(rendered: &'r str, place: &TextPlace) -> Option<Vec<&'r str>> {
     let body = rendered.strip_suffix('\n').unwrap_or(rendered);
     let indent_of = |line: &str| line.bytes().take_while(|byte| *byte == b' ').count();
-    let indent = body.split('\n').find(|line| indent_of(line) < line.len()).map(indent_of)?;
-    if indent <= key_indent {
+    let first = body.split('\n').find(|line| indent_of(line) < line.len()).map(indent_of)?;
+    let indent = place.indent.unwrap_or(first);
+    if indent <= place.key_indent {
         return None;
     }
     let mut lines = Vec::with_capacity(8 + body.len() / 24);
@@ -58,8 +59,8 @@ fn block_lines(rendered: &str, key_indent: usize) -> Option<Vec<&str>> {
     Some(lines)
 }
 
-fn literal(rendered: &str, key_indent: usize, strip: bool) -> Option<Vec<u8>> {
-    let lines = block_lines(rendered, key_indent)?;
+fn literal(rendered: &str, place: &TextPlace, strip: bool) -> Option<Vec<u8>> {
+    let lines = block_lines(rendered, place)?;
     let mut out = Vec::with_capacity(rendered.len());
     for (number, line) in lines.iter().enumerate() {
         if number > 0 {
@@ -75,8 +76,8 @@ fn literal(rendered: &str, key_indent: usize, strip: bool) -> Option<Vec<u8>> {
 
 /// Lines side by side are joined by a space; between empty lines, and beside lines that are
 /// indented further, line breaks stay.
-fn folded(rendered: &str, key_indent: usize, strip: bool) -> Option<Vec<u8>> {
-    let lines = block_lines(rendered, key_indent)?;
+fn folded(rendered: &str, place: &TextPlace, strip: bool) -> Option<Vec<u8>> {
+    let lines = block_lines(rendered, place)?;
     let mut out = Vec::with_capacity(rendered.len());
     let mut blanks = 0;
     let mut before: Option<bool> = None;
@@ -144,20 +145,21 @@ fn plain(rendered: &str) -> Option<Vec<u8>> {
 mod tests {
     use super::*;
     use api_mock_datagen::Rng;
-    use api_mock_scenario::{Format, Scenario};
+    use api_mock_scenario::Scenario;
 
     /// What YAML says.
-    fn parsed(rendered: &str, style: TextStyle) -> Option<Vec<u8>> {
-        let text = match style {
-            TextStyle::Literal { strip } => format!("|{}\n{rendered}", if strip { "-" } else { "" }),
-            TextStyle::Folded { strip } => format!(">{}\n{rendered}", if strip { "-" } else { "" }),
+    fn parsed(rendered: &str, place: &TextPlace) -> Option<Vec<u8>> {
+        let number = if place.indent.is_some() { "2" } else { "" };
+        let text = match place.style {
+            TextStyle::Literal { strip } => format!("|{number}{}\n{rendered}", if strip { "-" } else { "" }),
+            TextStyle::Folded { strip } => format!(">{number}{}\n{rendered}", if strip { "-" } else { "" }),
             TextStyle::SingleQuoted => format!("'{rendered}'\n"),
             TextStyle::DoubleQuoted => format!("\"{rendered}\"\n"),
             TextStyle::Plain => format!("{rendered}\n"),
         };
         let file =
             format!("method: GET\nname: n\npath: /\nresponse:\n  contents: {text}  status_code: 201\n");
-        let scenario = Scenario::parse(&file, Format::Yaml).ok()?;
+        let scenario = Scenario::parse_rendered(&file).ok()?;
         (scenario.response.status_code.fixed() == Some(201))
             .then(|| scenario.response.contents.as_text().map(|text| text.as_bytes().to_vec()))
             .flatten()
@@ -195,12 +197,14 @@ mod tests {
                     rendered.push('\n');
                 }
             }
-            if let Some(value) = decode(&rendered, style, 2) {
-                let wanted = parsed(&rendered, style);
+            let indent = (is_block && rng.coin()).then_some(4);
+            let place = TextPlace { style, at: 0..0, key_indent: 2, indent };
+            if let Some(value) = decode(&rendered, &place) {
+                let wanted = parsed(&rendered, &place);
                 assert_eq!(
                     wanted.as_deref().map(String::from_utf8_lossy),
                     Some(String::from_utf8_lossy(&value)),
-                    "{style:?} {rendered:?}"
+                    "{place:?} {rendered:?}"
                 );
                 decoded[which] += 1;
             }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use api_mock_functions::State;
-use api_mock_scenario::{Layout, Scenario, TextStyle, constant, directives};
+use api_mock_scenario::{Layout, Scenario, TextPlace, constant, directives};
 use api_mock_template::{
     Context, Functions, Limits, ParseError, RenderError, Template, TemplateOptions, Value,
 };
@@ -45,8 +45,7 @@ pub(crate) struct Split {
     before: Piece,
     body: Template,
     after: Piece,
-    style: TextStyle,
-    key_indent: usize,
+    place: TextPlace,
     memory: [ArcSwapOption<Known>; MEMORY],
 }
 
@@ -180,7 +179,8 @@ fn read(output: Vec<u8>, rendering: &Rendering<'_>) -> Result<Head, RenderProble
 
 impl Split {
     fn new(whole: &Whole, text: &str, layout: &Layout, name: &str, functions: &Functions) -> Option<Split> {
-        let (style, at, key_indent) = layout.contents.clone()?;
+        let place = layout.contents.clone()?;
+        let at = place.at.clone();
         let shared = |directive: &str| {
             let words = directive.split(|c: char| !c.is_ascii_alphanumeric());
             words.into_iter().any(|word| matches!(word, "define" | "block" | "template"))
@@ -192,17 +192,16 @@ impl Split {
         if trims_out(body) || starts_with_trim(after) {
             return None;
         }
-        let is_block = style.is_block();
-        let stand_in =
-            if is_block { format!("{:key_indent$}  {STAND_IN}\n", "") } else { STAND_IN.to_owned() };
+        let is_block = place.style.is_block();
+        let spaces = place.indent.unwrap_or(place.key_indent + 2);
+        let stand_in = if is_block { format!("{:spaces$}{STAND_IN}\n", "") } else { STAND_IN.to_owned() };
         let before = format!("{}{stand_in}", without_head(before, layout.response, name, functions));
         let split = Split {
             whole: Whole { template: whole.template.clone() },
             before: Piece::new(name, &before, functions)?,
             body: parse(name, &if is_block { marked(body) } else { body.to_owned() }, functions).ok()?,
             after: Piece::new(name, after, functions)?,
-            style,
-            key_indent,
+            place,
             memory: Default::default(),
         };
         if let (Piece::Text(_), Piece::Text(_)) = (&split.before, &split.after) {
@@ -230,7 +229,7 @@ impl Split {
         let before = rest.len();
         self.after.render(rendering, &mut state, &mut rest)?;
         let body = clean(body);
-        let body = block::decode(std::str::from_utf8(&body).ok()?, self.style, self.key_indent)?;
+        let body = block::decode(std::str::from_utf8(&body).ok()?, &self.place)?;
         if body.is_empty() {
             // Then a fixture may take its place.
             return None;
@@ -249,7 +248,7 @@ impl Split {
             return Some(known.head.clone());
         }
         let after = clean(rest.get(before..)?.to_vec());
-        if self.style.is_block() && !ends_block(&after, self.key_indent) {
+        if self.place.style.is_block() && !ends_block(&after, self.place.key_indent) {
             return None;
         }
         let mut text = clean(rest.get(..before)?.to_vec());
@@ -341,7 +340,7 @@ mod tests {
 
     /// Files whose bodies, rendered in place, must be what rendering the file gives; and whether
     /// they are rendered in place at all.
-    const FILES: [(&str, bool); 16] = [
+    const FILES: [(&str, bool); 17] = [
         ("contents: |\n    a {{.x}}\n    {{if .y}}\n    b\n    {{end}}\n\n    c\n  status_code: 201", true),
         (
             "contents: >\n    {\n    \"l\": [\n{{- range $i := Iterate .n}}\n     {\n      \"i\": {{$i}}\n     }{{if LastIter $i $.n}}{{else}},{{end}}\n{{end}}\n    ]\n    }\n  {{if .y}}\n  status_code: 202\n  {{else}}\n  status_code: 203\n  {{end}}",
@@ -350,6 +349,7 @@ mod tests {
         ("contents: '{\"a\": \"{{.x}}\", \"b\": \"{{RandName}}\"}'", true),
         ("contents: \"{\\\"a\\\": \\\"{{.x}}\\\"}\"", true),
         ("contents: Hi {{.x}}", true),
+        ("contents: |2-\n    {{.x}}\n      a", true),
         ("contents: {{.x}}\n  headers:\n    A: {{RandString 5}}\n    B: [{{.x}}]", true),
         ("headers:\n    A: {{.x}}\n  contents: |-\n    {{RandInt}}{{.x}}\n  content_type: a/b", false),
         ("headers:\n    A: {{RandUnixTimestamp}}\n  contents: |-\n    {{RandNumMax 5}} {{.x}}", true),

@@ -1,6 +1,6 @@
 //! The reference system's own scenario files, where they lie beside the repository: each uploads
 //! and answers, also those that the reference itself refuses.
-#![allow(clippy::unwrap_used, reason = "how a test fails")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "how a test fails")]
 
 mod common;
 
@@ -18,8 +18,11 @@ fn folder() -> Option<PathBuf> {
     Some(folder)
 }
 
-/// Requests that fit the files, by the names of these.
-const REQUESTS: [(&str, &str, &str, &[(&str, &str)], u16); 20] = [
+/// A file, and a request that fits it: method, target and headers. Then the status of the answer;
+/// 0 where chance decides.
+type Fitting = (&'static str, &'static str, &'static str, &'static [(&'static str, &'static str)], u16);
+
+const REQUESTS: [Fitting; 20] = [
     ("account", "POST", "/v1/AuthTokens/Promote", &[("CTag", "any")], 200),
     ("devices", "GET", "/devices?page=1&pageSize=3", &[], 0),
     ("get_comment", "GET", "/comments/1", &[], 200),

@@ -107,7 +107,6 @@ impl Serialize for Wait {
 impl Serialize for Status {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
-            Status::Unset => serializer.serialize_u16(200),
             Status::Fixed(status) => serializer.serialize_u16(*status),
             Status::Template(text) => serializer.serialize_str(text),
         }

@@ -5,7 +5,7 @@ use std::ops::Range;
 use granit_parser::ScalarStyle;
 
 use crate::directive::Neutral;
-use crate::node::{Kind, Node, block_lines};
+use crate::node::{Kind, Node, block_lines, explicit_indent};
 use crate::read::tree;
 
 /// How a text is written in YAML.
@@ -43,19 +43,31 @@ impl TextStyle {
 /// use api_mock_scenario::{Layout, TextStyle};
 /// let file = "path: /\nresponse:\n  contents: |\n    a {{.b}}\n  status_code: 200\n";
 /// let layout = Layout::find(file).unwrap();
-/// let (style, at, indent) = layout.contents.unwrap();
-/// assert_eq!((style, &file[at], indent), (TextStyle::Literal { strip: false }, "    a {{.b}}\n", 2));
+/// let contents = layout.contents.unwrap();
+/// assert_eq!((contents.style, contents.key_indent), (TextStyle::Literal { strip: false }, 2));
+/// assert_eq!(&file[contents.at], "    a {{.b}}\n");
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Layout {
-    /// The text of `response.contents`: how it is written, where (all of its lines, or what is
-    /// between its quotes), and how far its key is indented. `None` if it is written in another
-    /// way.
-    pub contents: Option<(TextStyle, Range<usize>, usize)>,
+    /// The text of `response.contents`; `None` if it is written in an unusual way.
+    pub contents: Option<TextPlace>,
     /// Directives in assertions, which are not for playback.
     pub assertions: Vec<Range<usize>>,
     /// Where `response:` begins, if it begins a line.
     pub response: Option<usize>,
+}
+
+/// Where a text stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TextPlace {
+    /// How it is written.
+    pub style: TextStyle,
+    /// All of its lines, or what is between its quotes.
+    pub at: Range<usize>,
+    /// How far its key is indented.
+    pub key_indent: usize,
+    /// How far its lines are indented, if its header says so (`|4`).
+    pub indent: Option<usize>,
 }
 
 impl Layout {
@@ -91,36 +103,39 @@ fn collect(node: &Node, ranges: &mut Vec<Range<usize>>) {
     }
 }
 
-fn contents(source: &str, neutral: &Neutral, node: &Node) -> Option<(TextStyle, Range<usize>, usize)> {
+fn contents(source: &str, neutral: &Neutral, node: &Node) -> Option<TextPlace> {
     let Kind::Scalar(scalar) = &node.kind else { return None };
     let at = node.at.clone()?;
     let is_block = matches!(scalar.style, ScalarStyle::Literal | ScalarStyle::Folded);
     let content = if is_block { block_lines(source, &neutral.text, &at) } else { at };
     // The line of the key, up to the value or with the header of the block.
     let head = source.get(..content.start)?;
+    let indent = if is_block { explicit_indent(head) } else { None };
     let head = if is_block { head.strip_suffix('\n')? } else { head };
     let line = head.rsplit('\n').next()?;
-    let indent = line.len() - line.trim_start_matches(' ').len();
+    let key_indent = line.len() - line.trim_start_matches(' ').len();
     let header = line.trim().strip_prefix("contents:")?.trim();
-    let plain = |style| header.is_empty().then_some((style, content.clone(), indent));
-    let quoted = |style, quote: char| {
-        let text = source.get(content.clone())?;
-        let inside = text.strip_prefix(quote)?.strip_suffix(quote)?;
-        (header.is_empty() && !text.contains('\n')).then(|| {
-            let start = content.start + 1;
-            (style, start..start + inside.len(), indent)
-        })
-    };
-    match (scalar.style, header) {
-        (ScalarStyle::Literal, "|") => Some((TextStyle::Literal { strip: false }, content, indent)),
-        (ScalarStyle::Literal, "|-") => Some((TextStyle::Literal { strip: true }, content, indent)),
-        (ScalarStyle::Folded, ">") => Some((TextStyle::Folded { strip: false }, content, indent)),
-        (ScalarStyle::Folded, ">-") => Some((TextStyle::Folded { strip: true }, content, indent)),
-        (ScalarStyle::SingleQuoted, _) => quoted(TextStyle::SingleQuoted, '\''),
-        (ScalarStyle::DoubleQuoted, _) => quoted(TextStyle::DoubleQuoted, '"'),
-        (ScalarStyle::Plain, _) if !source.get(content.clone())?.contains('\n') => plain(TextStyle::Plain),
-        _ => None,
+    // A digit in it was read already.
+    let header: String = header.chars().filter(|c| !c.is_ascii_digit()).collect();
+    let text = source.get(content.clone())?;
+    if !is_block && (!header.is_empty() || text.contains('\n')) {
+        return None;
     }
+    let quoted = |quote: char| {
+        let inside = text.strip_prefix(quote)?.strip_suffix(quote)?;
+        Some(content.start + 1..content.start + 1 + inside.len())
+    };
+    let (style, at) = match (scalar.style, header.as_str()) {
+        (ScalarStyle::Literal, "|") => (TextStyle::Literal { strip: false }, content),
+        (ScalarStyle::Literal, "|-") => (TextStyle::Literal { strip: true }, content),
+        (ScalarStyle::Folded, ">") => (TextStyle::Folded { strip: false }, content),
+        (ScalarStyle::Folded, ">-") => (TextStyle::Folded { strip: true }, content),
+        (ScalarStyle::SingleQuoted, _) => (TextStyle::SingleQuoted, quoted('\'')?),
+        (ScalarStyle::DoubleQuoted, _) => (TextStyle::DoubleQuoted, quoted('"')?),
+        (ScalarStyle::Plain, _) => (TextStyle::Plain, content),
+        _ => return None,
+    };
+    Some(TextPlace { style, at, key_indent, indent })
 }
 
 #[cfg(test)]
@@ -129,9 +144,10 @@ mod tests {
 
     fn found(contents: &str) -> Option<(TextStyle, String)> {
         let file = format!("method: GET\nresponse:\n    contents: {contents}\n    status_code: 200\n");
-        let (style, at, indent) = Layout::find(&file)?.contents?;
-        assert_eq!(indent, 4);
-        Some((style, file[at].to_owned()))
+        let place = Layout::find(&file)?.contents?;
+        assert_eq!(place.key_indent, 4);
+        assert_eq!(place.indent, contents.starts_with("|2").then_some(6));
+        Some((place.style, file[place.at].to_owned()))
     }
 
     #[test]
@@ -152,7 +168,8 @@ mod tests {
             found("|\n{{range .l}}\n      x\n{{end}}\n{{if .y}}\n{{end}}"),
             Some((TextStyle::Literal { strip: false }, "{{range .l}}\n      x\n{{end}}\n".into()))
         );
-        for other in ["|+\n      x", "|2\n      x", "!!str a", "&a b", "'a\n      b'", "[a]", ""] {
+        assert_eq!(found("|2-\n        x"), Some((TextStyle::Literal { strip: true }, "        x\n".into())));
+        for other in ["|+\n      x", "!!str a", "&a b", "'a\n      b'", "[a]", ""] {
             assert_eq!(found(other), None, "{other}");
         }
     }

@@ -15,7 +15,7 @@ mod write;
 
 pub use directive::{constant, directives, literal, nesting};
 pub use error::{Problem, ScenarioError};
-pub use layout::{Layout, TextStyle};
+pub use layout::{Layout, TextPlace, TextStyle};
 pub use model::{Contents, Extra, Key, RequestRules, ResponsePlan, Scenario, Status, Wait};
 pub use name::{digest, generated_name, group_of, recorded_name};
 pub use pairs::{HeaderLists, Pairs};

@@ -204,15 +204,19 @@ impl fmt::Display for Wait {
 }
 
 /// The status of an answer: a number, or a template that prints one.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Status {
-    /// Not said: 200.
-    #[default]
-    Unset,
     /// A known status.
     Fixed(u16),
     /// A text with directives.
     Template(String),
+}
+
+/// 200, as in files that say nothing.
+impl Default for Status {
+    fn default() -> Self {
+        Status::Fixed(200)
+    }
 }
 
 impl Status {
@@ -229,7 +233,6 @@ impl Status {
     #[must_use]
     pub fn fixed(&self) -> Option<u16> {
         match self {
-            Status::Unset => Some(200),
             Status::Fixed(status) => Some(*status),
             Status::Template(_) => None,
         }

@@ -164,17 +164,29 @@ impl Reader<'_> {
 /// The lines of a block scalar as they are in the source, without their indentation.
 fn block_source(source: &str, neutral: &str, range: &Range<usize>) -> String {
     let range = block_lines(source, neutral, range);
+    let explicit = source.get(..range.start).and_then(explicit_indent);
     let (Some(source), Some(neutral)) = (source.get(range.clone()), neutral.get(range)) else {
         return String::new();
     };
     let indent = |line: &str| line.len() - line.trim_start_matches(' ').len();
-    let depth = neutral.lines().find(|line| !line.trim().is_empty()).map_or(0, indent);
+    let first = neutral.lines().find(|line| !line.trim().is_empty()).map_or(0, indent);
+    let depth = explicit.unwrap_or(first);
     let lines: Vec<&str> =
         source.lines().map(|line| line.get(indent(line).min(depth)..).unwrap_or_default()).collect();
     let mut text = lines.join("\n");
     text.truncate(text.trim_end().len());
     text.push('\n');
     text
+}
+
+/// The indentation of a block that its header says (`|4`), from the text up to the block.
+pub(crate) fn explicit_indent(before: &str) -> Option<usize> {
+    let line = before.trim_end_matches('\n').rsplit('\n').next()?;
+    let header = line.trim_end().trim_end_matches(['-', '+']);
+    let digit = header.chars().next_back().and_then(|c| c.to_digit(10))?;
+    let marked = header.get(..header.len() - 1)?.ends_with(['|', '>', '-', '+']);
+    let parent = line.len() - line.trim_start_matches(' ').len();
+    marked.then_some(parent + digit as usize)
 }
 
 /// The lines of a block scalar whose content is at `range`: with the directives that steer above

@@ -342,17 +342,12 @@ impl Fields<'_> {
 
     fn status(&self, node: &Node) -> Result<Status, ScenarioError> {
         let (field, expected) = ("response.status_code", "a status from 200 to 599");
-        let Some(node) = node.get("status_code") else { return Ok(Status::Unset) };
+        let Some(node) = node.get("status_code") else { return Ok(Status::default()) };
         let text = self.scalar(node, field, expected)?;
         if text.contains("{{") && self.lenient {
             return Ok(Status::Template(text));
         }
-        match text.trim() {
-            "" | "0" => Ok(Status::Unset),
-            _ => Status::read(&text)
-                .map(Status::Fixed)
-                .ok_or_else(|| self.expected(node, field, expected, &text)),
-        }
+        Status::read(&text).map(Status::Fixed).ok_or_else(|| self.expected(node, field, expected, &text))
     }
 
     fn wait(&self, root: &Node) -> Result<Wait, ScenarioError> {

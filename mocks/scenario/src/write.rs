@@ -81,7 +81,6 @@ impl Scenario {
         }
         out.text(1, "contents_file", &response.contents_file);
         match &response.status_code {
-            Status::Unset => out.line(1, "status_code: 200"),
             Status::Fixed(status) => out.line(1, &format!("status_code: {status}")),
             Status::Template(text) => out.text(1, "status_code", text),
         }
@@ -143,8 +142,9 @@ impl Writer {
         let body = value.trim_end_matches('\n');
         let ends = value.len() - body.len();
         self.text.push('|');
-        // Without a number, the first line's spaces would count as indentation.
-        if value.starts_with([' ', '\n']) {
+        // Without a number, the first line's spaces would count as indentation; what a directive
+        // prints there, or if it prints nothing, what comes next.
+        if value.starts_with([' ', '\n', '\t']) || value.starts_with("{{") {
             let _ = write!(self.text, "{STEP}");
         }
         self.text.push_str(match ends {

@@ -179,12 +179,12 @@ pub struct RenderError(Box<Failed>);
 struct Failed {
     location: Location,
     snippet: String,
-    kind: RenderErrorKind,
+    kind: Box<RenderErrorKind>,
 }
 
 impl RenderError {
     pub(crate) fn new(location: Location, snippet: String, kind: Box<RenderErrorKind>) -> Self {
-        RenderError(Box::new(Failed { location, snippet, kind: *kind }))
+        RenderError(Box::new(Failed { location, snippet, kind }))
     }
 
     /// Where.
@@ -216,7 +216,7 @@ impl fmt::Display for RenderError {
 impl std::error::Error for RenderError {
     /// What a function of the caller gave as its own cause; its message is part of this error's.
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match &self.0.kind {
+        match &*self.0.kind {
             RenderErrorKind::Function { source, .. } => source.source(),
             _ => None,
         }

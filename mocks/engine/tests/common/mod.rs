@@ -1,5 +1,6 @@
 //! What the tests share.
 #![allow(dead_code, unreachable_pub, reason = "not every test needs all of it")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "how a test fails")]
 
 use std::sync::Arc;
 use std::time::Duration;
