@@ -19,8 +19,10 @@ pub(crate) const BACKLOG: usize = 1_024;
 /// The most requests in one transaction: bounds how long the first of them waits for its answer.
 const MAX_BATCH: usize = 128;
 
-/// After so many requests the log is moved into the file.
+/// After so many transactions of one request the log is moved into the file, some 4 MB by then.
 const CHECKPOINT_EVERY: u32 = 1_000;
+/// So many requests in one transaction write a page more than one does: many rows share a page.
+const REQUESTS_A_PAGE: u32 = 8;
 /// A lone caller's request shall not take longer than this in the caller's own thread.
 const QUICK: Duration = Duration::from_millis(1);
 /// After so many in a row that took longer the disk is thought to be slow,
@@ -32,7 +34,7 @@ const PATIENCE: u32 = 1_000;
 #[derive(Debug)]
 pub(crate) struct Shared {
     session: Mutex<Session>,
-    /// How many requests since the log was moved into the file.
+    /// How much was written to the log, roughly in pages, since it was moved into the file.
     since_checkpoint: AtomicU32,
     /// How many requests in a row were not quick.
     strikes: AtomicU32,
@@ -102,7 +104,8 @@ impl Shared {
     fn count(&self, requests: usize) {
         self.counters.transactions.fetch_add(1, Ordering::Relaxed);
         self.counters.requests.fetch_add(u64::try_from(requests).unwrap_or(0), Ordering::Relaxed);
-        self.since_checkpoint.fetch_add(u32::try_from(requests).unwrap_or(0), Ordering::Relaxed);
+        let pages = 1 + u32::try_from(requests).unwrap_or(0) / REQUESTS_A_PAGE;
+        self.since_checkpoint.fetch_add(pages, Ordering::Relaxed);
     }
 }
 

@@ -59,7 +59,11 @@ pub(crate) async fn run(args: &Args, app: &App) -> LockResult<u8> {
     progress::clear();
     match granted {
         Ok(lock) => {
-            output::lock(app.json, &lock)?;
+            if let Err(error) = output::lock(app.json, &lock) {
+                // Nobody learned the version, so nobody else could.
+                app.manager.release_lock(&lock.to_release_options()).await?;
+                return Err(error);
+            }
             Ok(exit::OK)
         }
         Err(error) => {
