@@ -1,11 +1,10 @@
 //! `api-mock-service render`
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
-use api_mock_engine::{Answer, Engine, Refusal, Request};
-use api_mock_scenario::{Format, Part, Scenario, path_parts};
-use api_mock_store::{Store, StoreOptions};
+use api_mock_engine::{Answer, Engine, EngineOptions, Refusal, Request};
+use api_mock_scenario::{Part, Scenario, path_parts};
+use api_mock_store::StoreOptions;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 
 use super::serve::engine_options;
@@ -50,12 +49,11 @@ pub(crate) fn run(args: &Args) -> Outcome {
     if let Some(problem) = validate::problem(&args.file, &text) {
         return Err(Failure::new(exit::BAD_SCENARIO, problem));
     }
-    let store = store(&args.file, &text)?;
-    let scenario = store.list(None).into_iter().next();
+    let settings = super::settings(&Flags { seed: args.seed.clone(), ..Flags::default() })?;
+    let engine = engine(&args.file, &text, engine_options(&settings))?;
+    let scenario = engine.store().list(None).into_iter().next();
     let scenario = scenario.ok_or_else(|| Failure::new(exit::FAILED, "the scenario is not there"))?;
     let request = request(args, &scenario.scenario)?;
-    let settings = super::settings(&Flags { seed: args.seed.clone(), ..Flags::default() })?;
-    let engine = Engine::new(Arc::new(store), engine_options(&settings));
     for _ in 0..args.times {
         match engine.answer(&request) {
             Ok(answer) => print(&shown(&answer, args.only_body))?,
@@ -75,12 +73,11 @@ fn told(refusal: &Refusal) -> Failure {
 }
 
 /// The scenario, and as fixtures the files beside it, with or without the ending `.dat`.
-fn store(file: &Path, text: &str) -> Result<Store, Failure> {
+fn engine(file: &Path, text: &str, options: EngineOptions) -> Result<Engine, Failure> {
     let wrong = |error: api_mock_store::StoreError| Failure::of(exit::BAD_SCENARIO, &error);
-    let (store, _) = Store::open(StoreOptions::in_memory()).map_err(wrong)?;
-    let format =
-        if file.extension().is_some_and(|ending| ending == "json") { Format::Json } else { Format::Yaml };
-    let stored = store.put_text(text, format).map_err(wrong)?;
+    let (engine, _) = Engine::open(StoreOptions::in_memory(), options).map_err(wrong)?;
+    let store = engine.store();
+    let stored = store.put_text(text, validate::format_of(file)).map_err(wrong)?;
     let scenario = &stored.scenario;
     let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     for entry in folder.read_dir()?.flatten() {
@@ -98,7 +95,7 @@ fn store(file: &Path, text: &str) -> Result<Store, Failure> {
         // A name that no fixture may have is not one.
         let _ = store.put_fixture(&scenario.method, name, &scenario.path, bytes.into());
     }
-    Ok(store)
+    Ok(engine)
 }
 
 fn request(args: &Args, scenario: &Scenario) -> Result<Request, Failure> {

@@ -4,7 +4,6 @@ use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
 use api_mock_scenario::{Format, Scenario};
-use api_mock_template::Template;
 
 use super::{Outcome, print};
 use crate::exit::{self, Failure};
@@ -93,15 +92,19 @@ fn check(file: &Path) -> Checked {
 /// What is wrong with the text of a file.
 pub(super) fn problem(file: &Path, text: &str) -> Option<String> {
     let shown = file.display().to_string();
-    let format =
-        if file.extension().is_some_and(|ending| ending == "json") { Format::Json } else { Format::Yaml };
-    if let Err(error) = Scenario::parse(text, format) {
-        return Some(error.in_file(shown).to_string());
-    }
-    let functions = api_mock_functions::functions();
-    let error = Template::parse(&shown, text, &functions).err()?;
-    let at = error.location();
-    Some(format!("{shown}:{}:{}: {error}", at.line, at.column))
+    let scenario = match Scenario::parse(text, format_of(file)) {
+        Ok(scenario) => scenario,
+        Err(error) => return Some(error.in_file(shown).to_string()),
+    };
+    let error = api_mock_engine::check(&scenario, text).err()?;
+    let place = [error.line(), error.column()].into_iter().flatten();
+    let place: String = place.map(|at| format!(":{at}")).collect();
+    Some(format!("{shown}{place}: {error}"))
+}
+
+/// JSON if it is called so.
+pub(super) fn format_of(file: &Path) -> Format {
+    if file.extension().is_some_and(|ending| ending == "json") { Format::Json } else { Format::Yaml }
 }
 
 pub(super) fn read(file: &Path) -> std::io::Result<String> {
