@@ -96,10 +96,10 @@ const SQLITE: &[Entry] = &[
     ),
     (
         "client_clock",
-        ONE_OF_MANY,
+        "store::clients_see_the_same_locks",
         &[(
             "SELECT boot_id, offset_us FROM",
-            "SELECT boot_id, offset_us + abs(random() % 1000000) * 100000 FROM",
+            "SELECT boot_id, offset_us + CAST(julianday('now') * 86400000 AS INTEGER) % 100000000 * 1000000000 FROM",
         )],
     ),
     (
