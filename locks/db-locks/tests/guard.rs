@@ -94,3 +94,15 @@ async fn slots_have_guards_too() {
     assert!(locks.semaphore("pool", 2).try_acquire().await.unwrap().is_none());
     assert!(a.release().await.unwrap() && b.release().await.unwrap());
 }
+
+/// What a stopped process sees when it goes on: this thread is also the one that renews and tells of losses.
+#[tokio::test(flavor = "current_thread")]
+async fn a_guard_that_is_asked_right_after_a_pause_looks_at_the_clock() {
+    let (locks, _, _) = hanging_locks().await;
+    let guard = locks.mutex("one").lease(LEASE).acquire().await.unwrap();
+    assert!(guard.is_held());
+    std::thread::sleep(LEASE + LEASE / 2);
+    assert!(!guard.is_held(), "nothing has run yet that could have told");
+    assert_eq!(guard.lost_now(), Some(Lost::Expired));
+    assert!(!guard.cancellation_token().is_cancelled());
+}
