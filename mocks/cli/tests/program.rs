@@ -148,7 +148,11 @@ fn what_settings_prints_is_a_configuration_file() {
     assert_eq!((again.status.code(), err(&again).as_str()), (Some(0), ""));
     assert!(out(&again).contains("seed: 3"));
     let secret = run(folder.path(), &["settings", "--admin-token", "s3cret"]);
-    assert!(!out(&secret).contains("s3cret"));
+    assert!(!out(&secret).contains("s3cret") && out(&secret).contains("\n# admin_token: \"(hidden)\"\n"));
+    let odd = run(folder.path(), &["settings", "--dataDir", "a: #b"]);
+    std::fs::write(folder.path().join("odd.yaml"), out(&odd)).unwrap();
+    let again = run(folder.path(), &["settings", "--config", "odd.yaml"]);
+    assert!(out(&again).contains("\ndata_dir: \"a: #b\"\n"), "{}", out(&again));
 }
 
 #[test]

@@ -56,7 +56,7 @@ pub struct ServerLimits {
     pub connections: usize,
     /// Bytes of a request line and its headers. At least 8 KiB. Default: 64 KiB.
     pub header_bytes: usize,
-    /// Headers of a request. Default: 200.
+    /// Headers of a request. Default: 100.
     pub headers: usize,
     /// Bytes of a body that is played back to. Default: 10 MiB.
     pub body_bytes: usize,
@@ -73,7 +73,7 @@ impl Default for ServerLimits {
         ServerLimits {
             connections: 10_000,
             header_bytes: 64 << 10,
-            headers: 200,
+            headers: 100,
             body_bytes: 10 << 20,
             upload_bytes: 32 << 20,
             admin_requests: 8,

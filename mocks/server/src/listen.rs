@@ -2,9 +2,12 @@
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
@@ -126,11 +129,14 @@ fn http(limits: &ServerLimits) -> auto::Builder<TokioExecutor> {
     let header_bytes = limits.header_bytes.max(8 << 10);
     http.http1()
         .max_buf_size(header_bytes)
-        .max_headers(limits.headers)
         .header_read_timeout(None)
         // `pipeline_flush` stays off: with it, hyper never sends its answer to a head that it cannot read.
         // A client that closed its sending side still gets its answer.
         .half_close(true);
+    // At its own default hyper needs no memory for each request to hold them.
+    if limits.headers != ServerLimits::default().headers {
+        http.http1().max_headers(limits.headers);
+    }
     http.http2()
         .timer(TokioTimer::new())
         .max_header_list_size(u32::try_from(header_bytes).unwrap_or(u32::MAX))
@@ -168,9 +174,15 @@ async fn serve<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(stream: S, sh
         }
     });
     let mut connection = std::pin::pin!(http.serve_connection(io, service));
-    let mut looks = tokio::time::interval((idle / LOOKS).max(Duration::from_millis(1)));
+    // Each of these is polled only when it is woken itself, not with each request.
+    let mut events: FuturesUnordered<Pin<Box<dyn Future<Output = Event> + Send>>> = FuturesUnordered::new();
+    events.push(Box::pin(async move {
+        shutdown.cancelled().await;
+        Event::Shutdown
+    }));
+    let pause = (idle / LOOKS).max(Duration::from_millis(1));
+    events.push(Box::pin(look_after(pause)));
     let (mut seen, mut still) = (None, 0);
-    let mut ending = false;
     loop {
         tokio::select! {
             biased;
@@ -180,19 +192,32 @@ async fn serve<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(stream: S, sh
                 }
                 return;
             }
-            () = shutdown.cancelled(), if !ending => {
-                ending = true;
-                activity.end();
-                connection.as_mut().graceful_shutdown();
-            }
-            _ = looks.tick() => {
-                let now = activity.progress();
-                still = if now.is_some() && now == seen { still + 1 } else { 0 };
-                seen = now;
-                if still > LOOKS {
-                    return;
+            Some(event) = events.next() => match event {
+                Event::Shutdown => {
+                    activity.end();
+                    connection.as_mut().graceful_shutdown();
                 }
-            }
+                Event::Look => {
+                    let now = activity.progress();
+                    still = if now.is_some() && now == seen { still + 1 } else { 0 };
+                    seen = now;
+                    if still >= LOOKS {
+                        return;
+                    }
+                    events.push(Box::pin(look_after(pause)));
+                }
+            },
         }
     }
+}
+
+/// What a connection is woken for, besides its requests.
+enum Event {
+    Shutdown,
+    Look,
+}
+
+async fn look_after(pause: Duration) -> Event {
+    tokio::time::sleep(pause).await;
+    Event::Look
 }

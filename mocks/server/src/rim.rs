@@ -6,9 +6,11 @@ use std::time::{Duration, Instant};
 
 use api_mock_engine::{Answer, Engine, REQUEST_COUNT, Refusal};
 use api_mock_store::Store;
+use bytes::Bytes;
 use http::header::HOST;
 use http::request::Parts;
 use http::{HeaderValue, Method, Request, Version};
+use http_body::Body;
 use hyper::body::Incoming;
 use tokio::sync::Semaphore;
 
@@ -60,7 +62,8 @@ impl Rim {
             Found::Playback => self.play(head, body).await,
             Found::Route(route, parameters) => {
                 self.metrics.admin.inc();
-                let answered = self.administer(route, parameters, &head, body).await;
+                // Boxed, as all that is rare: the future of a request is moved about, and should be small.
+                let answered = Box::pin(self.administer(route, parameters, &head, body)).await;
                 let mut reply = answered.unwrap_or_else(Reply::from);
                 admin::allow_origin(&head, &self.admin_origins, &mut reply);
                 reply
@@ -92,7 +95,12 @@ impl Rim {
     }
 
     async fn play(&self, mut head: Parts, body: Incoming) -> Reply {
-        let body = match body::read(body, self.body_bytes, self.body_timeout).await {
+        let read = if body.is_end_stream() {
+            Ok(Bytes::new())
+        } else {
+            Box::pin(body::read(body, self.body_bytes, self.body_timeout)).await
+        };
+        let body = match read {
             Ok(body) => body,
             Err(problem) => {
                 self.metrics.failed.inc();
@@ -112,7 +120,7 @@ impl Rim {
                 self.metrics.answered.inc();
                 let wait = answer.wait.min(self.longest_wait);
                 if !wait.is_zero() {
-                    tokio::time::sleep(wait).await;
+                    Box::pin(tokio::time::sleep(wait)).await;
                 }
                 played(answer)
             }

@@ -33,7 +33,7 @@ pub(crate) const SETTINGS: &[Setting] = &[
     setting("admin_origins", Kind::Text, "", "origins whose web pages may use the admin API, with commas"),
     setting("max_connections", Kind::Number, "10000", "connections at a time; further ones wait"),
     setting("max_header_bytes", Kind::Size, "64K", "request line and headers"),
-    setting("max_headers", Kind::Number, "200", "headers of a request"),
+    setting("max_headers", Kind::Number, "100", "headers of a request"),
     setting("max_body_bytes", Kind::Size, "10M", "body of a request that is played back to"),
     setting("max_upload_bytes", Kind::Size, "32M", "an uploaded scenario or fixture"),
     setting("idle_timeout", Kind::Duration, "30s", "connections without a request for this long are closed"),
@@ -73,9 +73,14 @@ impl Setting {
         })
     }
 
+    /// Whether a value must not be shown.
+    pub(crate) fn is_hidden(&self, value: &str) -> bool {
+        self.kind == Kind::Secret && !value.is_empty()
+    }
+
     /// A value as it may be shown.
     pub(crate) fn shown<'v>(&self, value: &'v str) -> &'v str {
-        if self.kind == Kind::Secret && !value.is_empty() { "(hidden)" } else { value }
+        if self.is_hidden(value) { "(hidden)" } else { value }
     }
 }
 
