@@ -71,6 +71,8 @@ impl fmt::Display for Place<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Place::Start { document, pointer } => write!(f, "{document}#{pointer}"),
+            // Most keys are plain, and there are many of them.
+            Place::Key(parent, key) if !key.contains(['~', '/']) => write!(f, "{parent}/{key}"),
             Place::Key(parent, key) => write!(f, "{parent}/{}", key.replace('~', "~0").replace('/', "~1")),
             Place::Index(parent, index) => write!(f, "{parent}/{index}"),
         }

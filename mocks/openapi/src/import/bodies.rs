@@ -1,12 +1,13 @@
 //! Bodies and headers of answers, as templates.
 
+use std::rc::Rc;
 use std::sync::Arc;
 
 use api_mock_scenario::literal;
 use serde_json::Value;
 
 use super::ImportOptions;
-use crate::plan::{Escape, Plan, Planner, escaped_literal, json_template, text_template, xml_template};
+use crate::plan::{Escape, Flat, Plan, Planner, escaped_literal, json_template, text_template, xml_template};
 use crate::schema::{Direction, SchemaId, Schemas};
 use crate::spec::{Header, Media, essence};
 
@@ -15,9 +16,9 @@ use crate::spec::{Header, Media, essence};
 pub(super) struct Made {
     /// What it is called among the bodies of its response, if there are several.
     pub(super) variant: Option<String>,
-    /// Which of the branches of its schema it follows.
-    pub(super) branch: Option<usize>,
-    pub(super) template: String,
+    pub(super) template: Rc<str>,
+    /// The patterns of its members.
+    pub(super) patterns: Rc<str>,
 }
 
 /// Makes the bodies of answers.
@@ -77,7 +78,11 @@ impl<'s> Bodies<'s> {
             .map(|(at, (variant, plan))| {
                 let plan = plan.map_err(|error| error.why().to_owned())?;
                 let branch = variant.is_some().then_some(at);
-                Ok(Made { variant, branch, template: template(&plan, kind) })
+                let patterns = match kind {
+                    Kind::Json => Flat::of(self.schemas, schema, branch, Direction::Response),
+                    Kind::Xml | Kind::Text => String::new(),
+                };
+                Ok(Made { variant, template: template(&plan, kind).into(), patterns: patterns.into() })
             })
             .collect();
         self.known.insert((schema, kind), made.clone());
@@ -129,7 +134,7 @@ fn without_schema(media: &Media, kind: Kind) -> Vec<Result<Made, String>> {
         Kind::Xml => "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<root>{{RandWord 3 9}}</root>",
         Kind::Text => "{{RandSentence 3 9}}",
     };
-    vec![Ok(Made { variant: None, branch: None, template: template.to_owned() })]
+    vec![Ok(Made { variant: None, template: template.into(), patterns: Rc::default() })]
 }
 
 fn from_example((name, value): &(Option<String>, Value), kind: Kind) -> Made {
@@ -144,5 +149,5 @@ fn from_example((name, value): &(Option<String>, Value), kind: Kind) -> Made {
         }
         (value, _) => literal(&serde_json::to_string_pretty(value).unwrap_or_default()),
     };
-    Made { variant: name.clone(), branch: None, template }
+    Made { variant: name.clone(), template: template.into(), patterns: Rc::default() }
 }

@@ -1,8 +1,11 @@
 //! Example values of parameters and bodies.
 
+use std::collections::HashMap;
+use std::rc::Rc;
+
 use serde_json::Value;
 
-use crate::plan::{PlanError, Planner, Sampler};
+use crate::plan::{Flat, PlanError, Planner, Sampler};
 use crate::schema::{Direction, SchemaId, Schemas};
 use crate::spec::{Location, Parameter, Style};
 
@@ -10,11 +13,18 @@ use crate::spec::{Location, Parameter, Style};
 pub(crate) struct Examples<'s> {
     planner: Planner<'s>,
     schemas: &'s Schemas,
+    known: HashMap<SchemaId, Result<Value, PlanError>>,
+    patterns: HashMap<SchemaId, Rc<str>>,
 }
 
 impl<'s> Examples<'s> {
     pub(crate) fn new(schemas: &'s Schemas) -> Self {
-        Examples { planner: Planner::new(schemas, Direction::Request, true), schemas }
+        Examples {
+            planner: Planner::new(schemas, Direction::Request, true),
+            schemas,
+            known: HashMap::new(),
+            patterns: HashMap::new(),
+        }
     }
 
     /// The first valid example that is given, or a valid value.
@@ -23,8 +33,18 @@ impl<'s> Examples<'s> {
         if let Some(value) = given.iter().find(valid) {
             return Ok(value.clone());
         }
-        let plan = self.planner.body(schema)?;
-        Ok(Sampler::new(u64::from(schema.0)).value(&plan))
+        if let Some(known) = self.known.get(&schema) {
+            return known.clone();
+        }
+        let value = self.planner.body(schema).map(|plan| Sampler::new(u64::from(schema.0)).value(&plan));
+        self.known.insert(schema, value.clone());
+        value
+    }
+
+    /// The patterns of the members of a body.
+    pub(crate) fn patterns(&mut self, schema: SchemaId) -> Rc<str> {
+        let make = || Flat::of(self.schemas, schema, None, Direction::Request).into();
+        self.patterns.entry(schema).or_insert_with(make).clone()
     }
 
     /// What a parameter is sent as: names and values. Empty texts in paths are avoided, since

@@ -4,9 +4,8 @@ use api_mock_scenario::{RequestRules, Scenario, literal};
 use serde_json::{Value, json};
 
 use super::{Examples, ImportOptions};
-use crate::plan::{Flat, scalar_pattern};
+use crate::plan::scalar_pattern;
 use crate::problem::Problems;
-use crate::schema::Direction;
 use crate::spec::{Api, Body, Location, Media, Operation, Parameter, SecurityScheme, Style};
 
 /// What is the same for all scenarios of an operation.
@@ -100,13 +99,7 @@ fn parameter_pattern(api: &Api, parameter: &Parameter) -> String {
 }
 
 /// What the body must be like: its content type and the patterns of its members.
-pub(super) fn body(
-    rules: &mut RequestRules,
-    api: &Api,
-    body: &Body,
-    media: &Media,
-    examples: &mut Examples<'_>,
-) {
+pub(super) fn body(rules: &mut RequestRules, body: &Body, media: &Media, examples: &mut Examples<'_>) {
     let concrete = !media.name.contains('*');
     if concrete {
         let name = crate::spec::essence(&media.name);
@@ -121,7 +114,7 @@ pub(super) fn body(
     let given: Vec<Value> = media.examples.iter().map(|(_, value)| value.clone()).collect();
     let value = examples.value(schema, &given).ok();
     if media.is_json() {
-        rules.match_contents = literal(&Flat::of(&api.schemas, schema, None, Direction::Request));
+        rules.match_contents = literal(&examples.patterns(schema));
         let text = value.and_then(|value| serde_json::to_string_pretty(&value).ok());
         rules.example_contents = text.map(|text| literal(&text)).unwrap_or_default();
     } else if media.name.contains("x-www-form-urlencoded") {

@@ -2,15 +2,14 @@
 //! request.
 
 use std::collections::HashSet;
+use std::rc::Rc;
 
 use api_mock_scenario::{Contents, RequestRules, Scenario, Status, literal};
 
 use super::bodies::{Bodies, Made};
 use super::names::{self, Identity};
 use super::{Examples, ImportOptions, Imported, rules};
-use crate::plan::Flat;
 use crate::problem::Problems;
-use crate::schema::Direction;
 use crate::spec::{Api, Media, Operation, Response, essence};
 
 /// An operation does not get more scenarios than this.
@@ -94,7 +93,7 @@ impl Importer<'_> {
         };
         for (media_at, media) in content.iter().enumerate() {
             let bodies = match media {
-                None => vec![Ok(Made { variant: None, branch: None, template: String::new() })],
+                None => vec![Ok(Made { variant: None, template: Rc::default(), patterns: Rc::default() })],
                 Some(media) => self.bodies.of(media),
             };
             for body in bodies {
@@ -154,7 +153,7 @@ impl Importer<'_> {
             scenario.predicate.clone_from(&self.options.error_predicate);
         }
         if let (Some((_, wanted)), Some(whole)) = (request, &operation.body) {
-            rules::body(&mut scenario.request, self.api, whole, wanted, &mut self.examples);
+            rules::body(&mut scenario.request, whole, wanted, &mut self.examples);
         }
         negotiation(&mut scenario.request, response, media);
         self.answer(&mut scenario, response, status, media.map(|(_, media)| media), body);
@@ -185,12 +184,9 @@ impl Importer<'_> {
             answer.headers.add("Content-Type", literal(name));
             let pattern = format!("(?i)^{}", regex_syntax::escape(&essence(name)));
             answer.match_headers.set("Content-Type", literal(&pattern));
-            if let (Some(schema), true) = (media.schema, media.is_json()) {
-                let patterns = Flat::of(&self.api.schemas, schema, body.branch, Direction::Response);
-                answer.match_contents = literal(&patterns);
-            }
+            answer.match_contents = literal(&body.patterns);
         }
-        answer.contents = Contents::Template(body.template.clone());
+        answer.contents = Contents::Template(body.template.to_string());
         for header in &response.headers {
             match self.bodies.header(header) {
                 Ok(value) => answer.headers.add(header.name.as_str(), value),

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -11,7 +12,7 @@ use super::{Plan, PlanNode, Sampler};
 use crate::schema::{Direction, SchemaId, Schemas, Types};
 
 /// A body has about so many values at most: what is optional stays out if it would have more.
-const COMFORTABLE_SIZE: u32 = 300;
+const COMFORTABLE_SIZE: u32 = 150;
 /// A body that must have more values than this is not generated.
 const LARGEST_SIZE: u32 = 20_000;
 /// How deep objects and lists are nested.
@@ -53,14 +54,52 @@ pub(crate) struct Planner<'s> {
     pub(super) direction: Direction,
     /// Whether examples and defaults are taken for values.
     examples: bool,
-    memory: HashMap<(Box<[SchemaId]>, i8), Planned>,
-    /// Plans that nothing was left out of: they are good for every greater depth.
-    complete: HashMap<Box<[SchemaId]>, Planned>,
+    /// Plans for single schemas, by their numbers; most are for one.
+    single: Vec<Memory>,
+    several: HashMap<Box<[SchemaId]>, Memory>,
+    /// What is known of the members of objects.
+    pub(super) members: HashMap<Box<[SchemaId]>, Rc<[super::objects::Member]>>,
+}
+
+/// The plans for one thing.
+#[derive(Clone, Default)]
+struct Memory {
+    /// One that nothing was left out of: it is good for every greater depth.
+    complete: Option<Planned>,
+    /// The others, by depth plus one.
+    by_depth: Vec<Option<Planned>>,
+}
+
+impl Memory {
+    fn get(&self, depth: i8) -> Option<&Planned> {
+        self.complete.as_ref().or_else(|| self.by_depth.get(slot(depth))?.as_ref())
+    }
+
+    fn set(&mut self, depth: i8, planned: &Planned) {
+        if planned.as_ref().is_ok_and(|plan| plan.complete) {
+            self.by_depth = Vec::new();
+            self.complete = Some(planned.clone());
+            return;
+        }
+        let slot = slot(depth);
+        if self.by_depth.len() <= slot {
+            self.by_depth.resize(slot + 1, None);
+        }
+        if let Some(place) = self.by_depth.get_mut(slot) {
+            *place = Some(planned.clone());
+        }
+    }
+}
+
+fn slot(depth: i8) -> usize {
+    usize::try_from(depth.saturating_add(1)).unwrap_or(0)
 }
 
 impl<'s> Planner<'s> {
     pub(crate) fn new(schemas: &'s Schemas, direction: Direction, examples: bool) -> Self {
-        Planner { schemas, direction, examples, memory: HashMap::new(), complete: HashMap::new() }
+        let single = vec![Memory::default(); schemas.len()];
+        let (several, members) = (HashMap::new(), HashMap::new());
+        Planner { schemas, direction, examples, single, several, members }
     }
 
     /// The plan for a whole body: as deep as fits a comfortable size.
@@ -119,22 +158,21 @@ impl<'s> Planner<'s> {
 
     /// The plan for a value that all the schemas allow, of objects and lists nested so deep.
     pub(super) fn plan(&mut self, ids: &[SchemaId], depth: i8) -> Planned {
-        if let Some(done) = self.complete.get(ids) {
-            return done.clone();
-        }
-        let key = (Box::from(ids), depth);
-        if let Some(known) = self.memory.get(&key) {
+        let known = match ids {
+            [id] => self.single.get(id.0 as usize),
+            ids => self.several.get(ids),
+        };
+        if let Some(known) = known.and_then(|memory| memory.get(depth)) {
             return known.clone();
         }
         let mut attempts = MAX_ATTEMPTS;
         let planned = self.alternatives(ids, &[], depth, &mut attempts).map(Arc::new);
-        match &planned {
-            Ok(plan) if plan.complete => {
-                self.complete.insert(key.0, planned.clone());
-            }
-            _ => {
-                self.memory.insert(key, planned.clone());
-            }
+        let memory = match ids {
+            [id] => self.single.get_mut(id.0 as usize),
+            ids => Some(self.several.entry(ids.into()).or_default()),
+        };
+        if let Some(memory) = memory {
+            memory.set(depth, &planned);
         }
         planned
     }
@@ -193,6 +231,7 @@ impl<'s> Planner<'s> {
                 None => self.sampled(ids, merged, &plan)?,
             };
         }
+        plan.proven = ids.into();
         plan.xml = merged.xml.cloned().map(Arc::new);
         plan.name = merged.name.map(Arc::from);
         Ok(plan)
@@ -273,7 +312,7 @@ impl<'s> Planner<'s> {
         }
         let mut failure: Option<PlanError> = None;
         for types in preferred(merged) {
-            match self.typed(merged, types, depth) {
+            match self.typed(ids, merged, types, depth) {
                 Ok(plan) => return Ok(plan),
                 Err(error) => failure = failure.or(Some(error)),
             }
@@ -281,9 +320,15 @@ impl<'s> Planner<'s> {
         Err(failure.unwrap_or(PlanError::Impossible("it has no type".into())))
     }
 
-    fn typed(&mut self, merged: &Merged<'s>, types: Types, depth: i8) -> Result<(Plan, bool), PlanError> {
+    fn typed(
+        &mut self,
+        ids: &[SchemaId],
+        merged: &Merged<'s>,
+        types: Types,
+        depth: i8,
+    ) -> Result<(Plan, bool), PlanError> {
         match types {
-            Types::OBJECT => self.object(merged, depth),
+            Types::OBJECT => self.object(ids, merged, depth),
             Types::ARRAY => self.array(merged, depth),
             Types::STRING => super::texts::text(merged),
             Types::INTEGER => super::numbers::integer(merged).map(|plan| (plan, true)),

@@ -79,6 +79,9 @@ struct Proof<'s> {
 
 impl Proof<'_> {
     fn schema(&mut self, plan: &Plan, id: SchemaId) -> Truth {
+        if plan.proven.contains(&id) {
+            return Yes;
+        }
         match &plan.node {
             PlanNode::Literal(value) => return self.exact(value, id),
             PlanNode::Choice(values) => {
@@ -187,10 +190,15 @@ impl Proof<'_> {
             let optional = rules
                 .property(name)
                 .is_some_and(|id| self.direction.leaves_out(self.schemas.get(self.schemas.follow(id))));
-            truths.push(known(has(name) || optional));
+            if !has(name) && !optional {
+                return No;
+            }
         }
         for (name, plan) in members {
-            truths.push(self.member(name, plan, rules));
+            match self.member(name, plan, rules) {
+                No => return No,
+                truth => truths.push(truth),
+            }
         }
         for (name, wanted) in &rules.dependent_required {
             truths.push(known(!has(name) || wanted.iter().all(|name| has(name))));

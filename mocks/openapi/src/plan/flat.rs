@@ -9,9 +9,9 @@ use super::merge::{Chosen, Merged};
 use crate::schema::{Direction, SchemaId, Schemas, Types, pattern_for_search};
 
 /// How deep objects are looked into.
-const MAX_DEPTH: u32 = 6;
+const MAX_DEPTH: u32 = 4;
 /// How many keys a map has at most.
-const MAX_KEYS: usize = 300;
+const MAX_KEYS: usize = 100;
 
 const INTEGER: &str = "__number__[+-]?[0-9]{1,10}";
 const NUMBER: &str = r"__number__[+-]?(([0-9]{1,10}(\.[0-9]{1,5})?)|(\.[0-9]{1,10}))";

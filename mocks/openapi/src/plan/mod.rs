@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use crate::schema::{Fitted, Format, Pattern, Xml};
+use crate::schema::{Fitted, Format, Pattern, SchemaId, Xml};
 
 pub(crate) use build::{PlanError, Planner};
 pub(crate) use flat::{Flat, scalar_pattern};
@@ -33,6 +33,8 @@ pub(crate) struct Plan {
     pub(crate) size: u32,
     /// Nothing was left out because it is too deep.
     pub(crate) complete: bool,
+    /// The schemas for which all its values are known to be valid.
+    pub(crate) proven: Box<[SchemaId]>,
     pub(crate) xml: Option<Arc<Xml>>,
     /// What the schema is called.
     pub(crate) name: Option<Arc<str>>,
@@ -88,7 +90,7 @@ pub(crate) enum TextSource {
 
 impl Plan {
     fn leaf(node: PlanNode) -> Plan {
-        Plan { node, size: 1, complete: true, xml: None, name: None }
+        Plan { node, size: 1, complete: true, proven: Box::default(), xml: None, name: None }
     }
 
     fn literal(value: Value) -> Plan {

@@ -1,5 +1,6 @@
 //! Plans for objects.
 
+use std::rc::Rc;
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -13,8 +14,10 @@ use crate::schema::{ObjectRules, SchemaId};
 const MOST_EXTRA: u64 = 200;
 
 /// What several schemas say of a member.
-struct Member {
+pub(super) struct Member {
+    name: Box<str>,
     ids: Vec<SchemaId>,
+    required: bool,
     /// Some schema does not allow it.
     forbidden: bool,
     /// It stays out in this direction.
@@ -29,7 +32,12 @@ struct Members {
 }
 
 impl Planner<'_> {
-    pub(super) fn object(&mut self, merged: &Merged<'_>, depth: i8) -> Result<(Plan, bool), PlanError> {
+    pub(super) fn object(
+        &mut self,
+        ids: &[SchemaId],
+        merged: &Merged<'_>,
+        depth: i8,
+    ) -> Result<(Plan, bool), PlanError> {
         if depth < 0 {
             return Err(PlanError::TooDeep);
         }
@@ -42,7 +50,7 @@ impl Planner<'_> {
         if is_free(merged) && min <= 2 && max >= 3 {
             return Ok((Plan::leaf(PlanNode::FreeObject), true));
         }
-        let mut members = self.known_members(merged, depth)?;
+        let mut members = self.known_members(ids, merged, depth)?;
         while members.list.len() as u64 > max {
             let Some(at) = members.required.iter().rposition(|required| !required) else {
                 return impossible("it must have more members than it may");
@@ -61,8 +69,44 @@ impl Planner<'_> {
     }
 
     /// The members that the schemas name, in their order.
-    fn known_members(&mut self, merged: &Merged<'_>, depth: i8) -> Result<Members, PlanError> {
+    fn known_members(
+        &mut self,
+        ids: &[SchemaId],
+        merged: &Merged<'_>,
+        depth: i8,
+    ) -> Result<Members, PlanError> {
+        let known = match self.members.get(ids).filter(|_| merged.told.is_empty()) {
+            Some(known) => known.clone(),
+            None => {
+                let found: Rc<[Member]> = self.named_members(merged).into();
+                if merged.told.is_empty() {
+                    self.members.insert(ids.into(), found.clone());
+                }
+                found
+            }
+        };
         let mut members = Members { list: Vec::new(), required: Vec::new(), complete: true };
+        for member in known.iter().filter(|member| !member.left_out) {
+            if member.forbidden {
+                if member.required {
+                    return impossible("it must have a member that it must not have");
+                }
+                continue;
+            }
+            match self.member_plan(merged, &member.name, &member.ids, depth) {
+                Ok(plan) => {
+                    members.complete &= plan.complete;
+                    members.list.push((member.name.clone(), plan));
+                    members.required.push(member.required);
+                }
+                Err(error) if member.required => return Err(error),
+                Err(error) => members.complete &= error != PlanError::TooDeep,
+            }
+        }
+        Ok(members)
+    }
+
+    fn named_members(&self, merged: &Merged<'_>) -> Vec<Member> {
         let named = merged.objects.iter().flat_map(|rules| rules.properties.iter().map(|(name, _)| name));
         let wanted = merged.objects.iter().flat_map(|rules| &rules.required);
         let wanted = wanted.chain(merged.objects.iter().flat_map(|rules| {
@@ -71,33 +115,8 @@ impl Planner<'_> {
         }));
         let told = merged.told.iter().map(|(name, _)| *name);
         let mut seen = std::collections::HashSet::new();
-        for name in named.chain(wanted).map(|name| &**name).chain(told) {
-            if !seen.insert(name) {
-                continue;
-            }
-            let member = self.member(merged, name);
-            if member.left_out {
-                continue;
-            }
-            let required =
-                merged.objects.iter().any(|rules| rules.required.iter().any(|known| **known == *name));
-            if member.forbidden {
-                if required {
-                    return impossible("it must have a member that it must not have");
-                }
-                continue;
-            }
-            match self.member_plan(merged, name, &member.ids, depth) {
-                Ok(plan) => {
-                    members.complete &= plan.complete;
-                    members.list.push((name.into(), plan));
-                    members.required.push(required);
-                }
-                Err(error) if required => return Err(error),
-                Err(error) => members.complete &= error != PlanError::TooDeep,
-            }
-        }
-        Ok(members)
+        let names = named.chain(wanted).map(|name| &**name).chain(told).filter(|name| seen.insert(*name));
+        names.map(|name| self.member(merged, name)).collect()
     }
 
     fn member_plan(
@@ -117,7 +136,9 @@ impl Planner<'_> {
     }
 
     fn member(&self, merged: &Merged<'_>, name: &str) -> Member {
-        let mut member = Member { ids: Vec::new(), forbidden: false, left_out: false };
+        let required = merged.objects.iter().any(|rules| rules.required.iter().any(|known| **known == *name));
+        let (forbidden, left_out) = (false, false);
+        let mut member = Member { name: name.into(), ids: Vec::new(), required, forbidden, left_out };
         for rules in &merged.objects {
             let before = member.ids.len();
             member.ids.extend(rules.property(name));

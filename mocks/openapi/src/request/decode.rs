@@ -15,8 +15,10 @@ pub(crate) enum Raw {
 
 /// What pairs of a query or of cookies hold for a parameter.
 pub(super) fn raw(parameter: &Parameter, pairs: &[(String, String)], api: &Api) -> Option<Raw> {
-    let kind = Kind::of(&api.schemas, parameter.schema);
-    if parameter.style == Style::DeepObject {
+    // What is written in a media type is one text.
+    let kind =
+        if parameter.media.is_some() { Kind::Scalar } else { Kind::of(&api.schemas, parameter.schema) };
+    if parameter.media.is_none() && parameter.style == Style::DeepObject {
         let members: Vec<(String, String)> = pairs
             .iter()
             .filter_map(|(name, value)| {

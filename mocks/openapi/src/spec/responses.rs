@@ -56,7 +56,7 @@ fn status_of(key: &str) -> Option<String> {
 fn headers<'d>(reader: &mut Reader<'d>, response: &Spot<'d>) -> Vec<Header> {
     let Some(all) = response.get("headers") else { return Vec::new() };
     let mut list = Vec::new();
-    for (name, spot) in all.members() {
+    for (name, spot) in all.all_members() {
         // The media type says it already.
         if name.eq_ignore_ascii_case("content-type") {
             continue;
@@ -86,7 +86,7 @@ pub(super) fn examples<'d>(reader: &Reader<'d>, spot: &Spot<'d>) -> Vec<(Option<
         list.push((None, example.node.value.clone()));
     }
     if let Some(examples) = spot.get("examples") {
-        for (name, example) in examples.members() {
+        for (name, example) in examples.all_members() {
             let Some(example) = example.resolved(reader) else { continue };
             match example.node.value.get("value").or_else(|| example.node.value.get("dataValue")) {
                 Some(value) => list.push((Some(name.to_owned()), value.clone())),

@@ -14,7 +14,7 @@ pub(super) fn schemes<'d>(reader: &mut Reader<'d>, root: &Spot<'d>) -> Vec<Secur
     };
     let Some(all) = all else { return Vec::new() };
     let mut list = Vec::new();
-    for (name, spot) in all.members() {
+    for (name, spot) in all.all_members() {
         let Some(spot) = spot.resolved(reader) else { continue };
         let Some(kind) = spot.text("type") else {
             reader.problem(&spot, "the security scheme is left out: it has no type");
@@ -54,7 +54,7 @@ fn scopes(spot: &Spot<'_>) -> Vec<String> {
     let mut list: Vec<String> = Vec::new();
     for flow in flows(spot) {
         let names =
-            flow.get("scopes").map(|scopes| scopes.members().map(|(name, _)| name.to_owned()).collect());
+            flow.get("scopes").map(|scopes| scopes.all_members().map(|(name, _)| name.to_owned()).collect());
         for name in names.unwrap_or_else(Vec::new) {
             if !list.contains(&name) {
                 list.push(name);

@@ -24,10 +24,13 @@ impl<'d> Spot<'d> {
 
     /// The members, without extensions.
     pub(super) fn members(&self) -> impl Iterator<Item = (&'d str, Spot<'d>)> + use<'_, 'd> {
+        self.all_members().filter(|(key, _)| !key.starts_with("x-"))
+    }
+
+    /// The members, where names such as `x-id` are names like others.
+    pub(super) fn all_members(&self) -> impl Iterator<Item = (&'d str, Spot<'d>)> + use<'_, 'd> {
         let members = self.node.value.as_object().into_iter().flatten();
-        members
-            .filter(|(key, _)| !key.starts_with("x-"))
-            .map(|(key, value)| (key.as_str(), Spot { node: self.node.with(value), at: self.below(key) }))
+        members.map(|(key, value)| (key.as_str(), Spot { node: self.node.with(value), at: self.below(key) }))
     }
 
     pub(super) fn items(&self) -> impl Iterator<Item = Spot<'d>> + use<'_, 'd> {
