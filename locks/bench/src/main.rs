@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod naive;
+mod tls;
 
 use std::time::{Duration, Instant};
 
@@ -18,14 +19,25 @@ type Outcome<T = ()> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
 const LASTS: Duration = Duration::from_secs(2);
 const ROUNDS: usize = 3;
 
-fn main() -> Outcome {
-    // One client, one thread: what a runtime's threads cost each other is not the question here.
-    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(compare_all())
+#[tokio::main]
+async fn main() -> Outcome {
+    // On a worker thread, as the callers of a program are.
+    tokio::spawn(compare_all()).await?
 }
 
 async fn compare_all() -> Outcome {
+    if std::env::args().nth(1).is_some_and(|argument| argument == tls::COPY) {
+        let url = std::env::var("DB_LOCKS_TEST_DYNAMODB_URL")?;
+        return compare(
+            "dynamodb over TLS",
+            RepositoryProvider::Ddb,
+            &url,
+            &naive::dynamodb::Dynamo::new(&url),
+        )
+        .await;
+    }
     let folder = tempfile::tempdir()?;
-    println!("{:<10} {:>14} {:>14} {:>9}", "database", "db-locks /s", "usual /s", "times");
+    println!("{:<18} {:>14} {:>14} {:>9}", "database", "db-locks /s", "usual /s", "times");
     let file = folder.path().join("locks.sqlite").display().to_string();
     compare(
         "sqlite",
@@ -45,6 +57,7 @@ async fn compare_all() -> Outcome {
     }
     if let Some(url) = server("dynamodb", "DB_LOCKS_TEST_DYNAMODB_URL") {
         compare("dynamodb", RepositoryProvider::Ddb, &url, &naive::dynamodb::Dynamo::new(&url)).await?;
+        tls::measure(&url, folder.path())?;
     }
     Ok(())
 }
@@ -52,7 +65,7 @@ async fn compare_all() -> Outcome {
 fn server(name: &str, variable: &str) -> Option<String> {
     let url = std::env::var(variable).ok();
     if url.is_none() {
-        println!("{name:<10} left out: {variable} is not set");
+        println!("{name:<18} left out: {variable} is not set");
     }
     url
 }
@@ -73,7 +86,7 @@ async fn compare(name: &str, provider: RepositoryProvider, url: &str, usual: &dy
     }
     rows.sort_by(|a, b| (a.0 / a.1).total_cmp(&(b.0 / b.1)));
     let (ours, theirs) = rows[ROUNDS / 2];
-    println!("{name:<10} {ours:>14.0} {theirs:>14.0} {:>9.1}", ours / theirs);
+    println!("{name:<18} {ours:>14.0} {theirs:>14.0} {:>9.1}", ours / theirs);
     Ok(())
 }
 

@@ -2,10 +2,11 @@
 
 use async_trait::async_trait;
 use aws_sdk_dynamodb::Client;
-use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, Region};
+use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, Region, SharedHttpClient};
 use aws_sdk_dynamodb::types::{
     AttributeDefinition, AttributeValue, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType,
 };
+use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 
 use super::{LEASE_MS, Naive, now_ms};
 use crate::Outcome;
@@ -21,10 +22,18 @@ impl Dynamo {
         Self { endpoint: endpoint.to_string() }
     }
 
+    fn http_client(&self) -> SharedHttpClient {
+        let client = aws_smithy_http_client::Builder::new();
+        if self.endpoint.starts_with("http:") {
+            return client.build_http();
+        }
+        client.tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https()
+    }
+
     fn connect(&self) -> Client {
         let config = aws_sdk_dynamodb::Config::builder()
             .behavior_version(BehaviorVersion::latest())
-            .http_client(aws_smithy_http_client::Builder::new().build_http())
+            .http_client(self.http_client())
             .region(Region::new("us-west-2"))
             .credentials_provider(Credentials::new("bench", "bench", None, None, "bench"))
             .endpoint_url(&self.endpoint)
