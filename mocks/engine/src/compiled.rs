@@ -1,7 +1,7 @@
 //! A scenario, ready to answer.
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use api_mock_functions::{Fixture, FixtureSource};
 use api_mock_scenario::method_folder;
@@ -20,32 +20,47 @@ pub(crate) struct Compiled {
     pub(crate) stored: Arc<Stored>,
     pub(crate) name: Arc<str>,
     pub(crate) path: Arc<str>,
-    /// `None` if the file is no template; what is wrong is found again when it is asked for.
-    plan: Option<Plan>,
-    predicate: Option<Template>,
-    pub(crate) variables: Variables,
+    /// Made when it is first needed: most scenarios of a large set are never asked for.
+    ready: OnceLock<Ready>,
     /// Whether it can ask for fixtures.
     needs_fixtures: bool,
     fixtures: ArcSwap<Fixtures>,
 }
 
+/// What answering takes.
+#[derive(Debug)]
+pub(crate) struct Ready {
+    /// `None` if the file is no template; what is wrong is found again when it is asked for.
+    plan: Option<Plan>,
+    pub(crate) predicate: Option<Template>,
+    pub(crate) variables: Variables,
+}
+
 impl Compiled {
-    pub(crate) fn new(stored: &Arc<Stored>, snapshot: &Snapshot, functions: &Functions) -> Self {
-        let (scenario, text) = (&stored.scenario, &*stored.text);
-        let predicate = Some(scenario.predicate.trim()).filter(|text| !text.is_empty());
+    pub(crate) fn new(stored: &Arc<Stored>, snapshot: &Snapshot) -> Self {
         let compiled = Compiled {
             stored: stored.clone(),
-            name: scenario.name.as_str().into(),
-            path: scenario.path.as_str().into(),
-            plan: Plan::new(scenario, text, functions).ok(),
-            // One that is no template is as good as none.
-            predicate: predicate.and_then(|text| parse("predicate", text, functions).ok()),
-            variables: Variables::new(scenario, text, functions),
-            needs_fixtures: text.contains("contents_file") || text.contains("File"),
+            name: stored.scenario.name.as_str().into(),
+            path: stored.scenario.path.as_str().into(),
+            ready: OnceLock::new(),
+            needs_fixtures: stored.text.contains("contents_file") || stored.text.contains("File"),
             fixtures: ArcSwap::default(),
         };
         compiled.find_fixtures(snapshot);
         compiled
+    }
+
+    pub(crate) fn ready(&self, functions: &Functions) -> &Ready {
+        self.ready.get_or_init(|| {
+            let (scenario, text) = (&self.stored.scenario, &*self.stored.text);
+            let predicate = Some(scenario.predicate.trim()).filter(|text| !text.is_empty());
+            Ready {
+                plan: Plan::new(scenario, text, functions).ok(),
+                // One that is no template is as good as none.
+                predicate: predicate.and_then(|text| parse("predicate", text, functions).ok()),
+                variables: Variables::new(scenario, text, functions),
+            }
+        })
     }
 
     /// Looks up the fixtures that it can see.
@@ -71,17 +86,13 @@ impl Compiled {
     }
 
     pub(crate) fn plan(&self, functions: &Functions) -> Result<&Plan, RenderProblem> {
-        match &self.plan {
+        match &self.ready(functions).plan {
             Some(plan) => Ok(plan),
             None => match Plan::new(&self.stored.scenario, &self.stored.text, functions) {
                 Err(problem) => Err(problem),
                 Ok(_) => Err(RenderProblem::Unreadable { field: "response" }),
             },
         }
-    }
-
-    pub(crate) fn predicate(&self) -> Option<&Template> {
-        self.predicate.as_ref()
     }
 }
 

@@ -126,7 +126,7 @@ impl fmt::Debug for Engine {
 /// What is wrong, with line and column.
 pub fn check(scenario: &Scenario, text: &str) -> Result<(), RenderProblem> {
     static FUNCTIONS: std::sync::LazyLock<Functions> = std::sync::LazyLock::new(functions);
-    Plan::new(scenario, text, &FUNCTIONS).map(drop)
+    crate::plan::check(scenario, text, &FUNCTIONS)
 }
 
 impl Engine {
@@ -211,7 +211,7 @@ impl Inner {
             let usage = present
                 .filter(|_| stored.by_hand)
                 .map_or_else(Arc::<Usage>::default, |entry| entry.usage().clone());
-            let compiled = Compiled::new(stored, snapshot, &self.functions);
+            let compiled = Compiled::new(stored, snapshot);
             let entry = Arc::new(Entry::new(&stored.scenario, compiled, usage, &self.options.matching));
             index.insert(entry.clone());
             entries.insert(key.clone(), entry);
@@ -253,8 +253,9 @@ impl Inner {
         number: u64,
         now: Duration,
     ) -> bool {
-        let Some(predicate) = compiled.predicate() else { return true };
-        let data = compiled.variables.data(request, values, total, self.options.max_parsed_body);
+        let ready = compiled.ready(&self.functions);
+        let Some(predicate) = &ready.predicate else { return true };
+        let data = ready.variables.data(request, values, total, self.options.max_parsed_body);
         let mut state = self.state(compiled, number, now);
         let mut context = Context::with_state(&mut state).limits(self.options.template);
         predicate.render_with(&data, &mut context).map_or(true, |text| text.trim() == "true")
@@ -280,7 +281,7 @@ impl Inner {
         let head = match compiled.plan(&self.functions)? {
             Plan::Static(head) => head.clone(),
             plan => {
-                let data = compiled.variables.data(
+                let data = compiled.ready(&self.functions).variables.data(
                     request,
                     &choice.values,
                     choice.count,

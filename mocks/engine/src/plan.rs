@@ -1,5 +1,6 @@
 //! How a scenario is turned into an answer: all that can be done once is done once.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use api_mock_functions::State;
@@ -86,23 +87,44 @@ pub(crate) fn parse(name: &str, text: &str, functions: &Functions) -> Result<Tem
     TemplateOptions::new().no_value("").parse(name, text, functions).map_err(Box::new)
 }
 
+/// Whether there can be a plan for a scenario.
+pub(crate) fn check(scenario: &Scenario, text: &str, functions: &Functions) -> Result<(), RenderProblem> {
+    if text.contains("{{") {
+        template(scenario, text, functions).map(drop)
+    } else {
+        Head::new(scenario, &scenario.name, &scenario.path).map(drop)
+    }
+}
+
+/// The whole file as a template, and the text that it is of: what stands in assertions is for the
+/// answers of real services, and left out where that is possible.
+fn template<'t>(
+    scenario: &Scenario,
+    text: &'t str,
+    functions: &Functions,
+) -> Result<(Cow<'t, str>, Template), RenderProblem> {
+    let name = &scenario.name;
+    let has_any = [&scenario.response.assertions, &scenario.request.assertions].into_iter().flatten();
+    if has_any.into_iter().any(|assertion| assertion.contains("{{"))
+        && let Some(layout) = Layout::find(text)
+    {
+        let cut = without(text, &layout.assertions);
+        if let Ok(template) = parse(name, &marked(&cut), functions) {
+            return Ok((cut.into(), template));
+        }
+    }
+    Ok((text.into(), parse(name, &marked(text), functions)?))
+}
+
 impl Plan {
     pub(crate) fn new(scenario: &Scenario, text: &str, functions: &Functions) -> Result<Plan, RenderProblem> {
         let Key { name, path } = Key::of(scenario);
         if !text.contains("{{") {
             return Ok(Plan::Static(Head::new(scenario, name, path)?));
         }
-        let layout = Layout::find(text);
+        let (text, template) = template(scenario, text, functions)?;
+        let text = &*text;
         let found = directives(text);
-        // What stands in assertions is for the answers of real services.
-        let cut = layout
-            .as_ref()
-            .filter(|layout| !layout.assertions.is_empty())
-            .map(|layout| without(text, &layout.assertions));
-        let (text, template) = match cut.as_deref().map(|cut| (cut, parse(name, &marked(cut), functions))) {
-            Some((cut, Ok(template))) => (cut, template),
-            _ => (text, parse(name, &marked(text), functions)?),
-        };
         let whole = Whole { template };
         let is_constant =
             |at: &std::ops::Range<usize>| text.get(at.clone()).is_some_and(|it| constant(it).is_some());
@@ -111,7 +133,7 @@ impl Plan {
             let once = Rendering { name, path, data: &Value::Nil, limits: Limits::default(), state: &state };
             return Ok(Plan::Static(whole.render(&once)?));
         }
-        match layout.and_then(|layout| Split::new(&whole, text, &layout, name, functions)) {
+        match Layout::find(text).and_then(|layout| Split::new(&whole, text, &layout, name, functions)) {
             Some(split) => Ok(Plan::Split(Box::new(split))),
             None => Ok(Plan::Whole(whole)),
         }
@@ -287,7 +309,7 @@ fn without_head<'t>(
     response: Option<usize>,
     name: &str,
     functions: &Functions,
-) -> std::borrow::Cow<'t, str> {
+) -> Cow<'t, str> {
     let parts = response.and_then(|at| before.split_at_checked(at));
     let Some((head, rest)) = parts else { return before.into() };
     let apart = !directives(head).into_iter().any(|at| {

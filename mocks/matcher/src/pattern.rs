@@ -1,5 +1,7 @@
 //! Regular expressions as scenario files have them: Go's, with type tags and directives.
 
+use std::sync::OnceLock;
+
 use api_mock_datagen::strip_type_tags;
 use api_mock_scenario::{constant, directives};
 use regex::{Regex, RegexBuilder};
@@ -11,13 +13,14 @@ const REGEX_BYTES: usize = 1 << 20;
 #[derive(Clone, Debug)]
 pub(crate) struct TextPattern {
     text: String,
+    /// Compiled when it is first needed: most scenarios of a large set are never asked for.
     /// `None` if it is no regular expression: only the text itself matches.
-    regex: Option<Regex>,
+    regex: OnceLock<Option<Regex>>,
 }
 
 impl TextPattern {
     pub(crate) fn new(text: &str) -> Self {
-        TextPattern { text: text.to_owned(), regex: compile(text) }
+        TextPattern { text: text.to_owned(), regex: OnceLock::new() }
     }
 
     pub(crate) fn matches(&self, value: &str) -> bool {
@@ -26,7 +29,8 @@ impl TextPattern {
 
     /// As a regular expression only.
     pub(crate) fn searches(&self, value: &str) -> bool {
-        self.regex.as_ref().is_some_and(|regex| regex.is_match(value))
+        let regex = self.regex.get_or_init(|| compile(&self.text));
+        regex.as_ref().is_some_and(|regex| regex.is_match(value))
     }
 
     pub(crate) fn text(&self) -> &str {

@@ -2,6 +2,7 @@
 
 use std::cell::OnceCell;
 use std::collections::HashMap;
+use std::sync::OnceLock;
 
 use api_mock_scenario::{Pairs, Scenario};
 use http::HeaderName;
@@ -58,7 +59,7 @@ pub(crate) struct Rules {
 struct Contents {
     whole: TextPattern,
     /// Patterns by flattened key, and those by exact place; `None` if the text is no JSON object.
-    fields: Option<Fields>,
+    fields: OnceLock<Option<Fields>>,
     strict: bool,
 }
 
@@ -84,7 +85,7 @@ impl Rules {
             headers: compile(&request.match_headers).into_iter().map(header).collect(),
             content_type: given(&request.match_content_type),
             contents: given(&request.match_contents).map(|whole| Contents {
-                fields: fields(&request.match_contents),
+                fields: OnceLock::new(),
                 whole,
                 strict: options.strict_contents,
             }),
@@ -183,7 +184,8 @@ impl Contents {
         if body.is_some_and(|body| self.whole.text().contains(body) || self.whole.searches(body)) {
             return Ok(());
         }
-        let fields = self.fields.as_ref().ok_or(Reason::Contents)?;
+        let fields = self.fields.get_or_init(|| fields(self.whole.text()));
+        let fields = fields.as_ref().ok_or(Reason::Contents)?;
         // What is no JSON, forms for example, has no parts to check.
         if !body.is_some_and(|body| body.trim_start().starts_with(['{', '['])) {
             return Ok(());

@@ -1,12 +1,13 @@
 //! From files to scenarios and fixtures.
 
 use std::ffi::OsStr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use api_mock_scenario::{Format, Scenario, fixture_name, method};
 use bytes::Bytes;
 
+use crate::disk::{Disk, Stamp};
 use crate::error::StoreError;
 use crate::options::StoreOptions;
 use crate::snapshot::{Stored, StoredFixture};
@@ -58,34 +59,82 @@ pub(crate) fn with_slashes(path: &Path) -> String {
     parts.join("/")
 }
 
-/// Makes a scenario of a file; `None` if it does not look like one and does not have to.
-pub(crate) fn scenario(
-    relative: &Path,
-    bytes: Vec<u8>,
-    kind: &FileKind,
-) -> Result<Option<Stored>, StoreError> {
-    let name = with_slashes(relative);
+/// What a file holds.
+pub(crate) enum FileContents {
+    Scenario(Arc<Stored>),
+    Fixture {
+        folder: String,
+        name: String,
+        fixture: Arc<StoredFixture>,
+    },
+    /// It does not look like a scenario, and does not have to.
+    Nothing,
+}
+
+/// Reads files, many of them by several threads. Errors are texts for people.
+pub(crate) fn read_files(
+    disk: &Disk,
+    files: &[(PathBuf, Stamp)],
+    options: &StoreOptions,
+) -> Vec<Result<FileContents, String>> {
+    let read = |(file, stamp): &(PathBuf, Stamp)| {
+        read_file(disk, file, stamp, options).map_err(|error| match error {
+            StoreError::Scenario(_) | StoreError::Conflict(_) => error.to_string(),
+            error => format!("{}: {error}", with_slashes(file)),
+        })
+    };
+    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(8);
+    if files.len() < 32 || threads < 2 {
+        return files.iter().map(read).collect();
+    }
+    std::thread::scope(|scope| {
+        let part = files.len().div_ceil(threads);
+        let running: Vec<_> = files
+            .chunks(part)
+            .map(|part| (part, scope.spawn(move || part.iter().map(read).collect::<Vec<_>>())))
+            .collect();
+        let results = running.into_iter().flat_map(|(part, thread)| {
+            // A thread that panicked has said why.
+            thread.join().unwrap_or_else(|_| {
+                part.iter().map(|(file, _)| Err(with_slashes(file) + ": cannot be read")).collect()
+            })
+        });
+        results.collect()
+    })
+}
+
+fn read_file(
+    disk: &Disk,
+    file: &Path,
+    stamp: &Stamp,
+    options: &StoreOptions,
+) -> Result<FileContents, StoreError> {
+    let kind = kind(file);
+    check_size(&kind, stamp.size(), options)?;
+    let bytes = disk.read(file)?;
+    if let FileKind::Fixture { folder, name } = kind {
+        let fixture = Arc::new(StoredFixture::new(Bytes::from(bytes)));
+        return Ok(FileContents::Fixture { folder, name, fixture });
+    }
+    let name = with_slashes(file);
     let Ok(text) = String::from_utf8(bytes) else {
         return Err(StoreError::Conflict(format!("{name}: expected text, found bytes that are not UTF-8")));
     };
-    if *kind == FileKind::Perhaps && !looks_like_scenario(&text) {
-        return Ok(None);
+    if kind == FileKind::Perhaps && !looks_like_scenario(&text) {
+        return Ok(FileContents::Nothing);
     }
-    let format = if let FileKind::Scenario(format) = kind { *format } else { Format::Yaml };
+    let format = if let FileKind::Scenario(format) = kind { format } else { Format::Yaml };
     let scenario = Scenario::parse(&text, format).map_err(|error| Box::new(error.in_file(name)))?;
     let text: Arc<str> = match format {
         Format::Yaml => text.into(),
         Format::Json => scenario.to_yaml().into(),
     };
-    Ok(Some(Stored { scenario, text, file: relative.to_path_buf(), by_hand: true }))
+    options.check(&scenario, &text)?;
+    Ok(FileContents::Scenario(Arc::new(Stored { scenario, text, file: file.to_path_buf(), by_hand: true })))
 }
 
 fn looks_like_scenario(text: &str) -> bool {
     ["method:", "path:", "response:"].iter().all(|key| text.lines().any(|line| line.starts_with(key)))
-}
-
-pub(crate) fn fixture(bytes: Vec<u8>) -> StoredFixture {
-    StoredFixture::new(Bytes::from(bytes))
 }
 
 /// Refuses what is over the limit before it is read.

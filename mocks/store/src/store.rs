@@ -15,7 +15,7 @@ use bytes::Bytes;
 
 use crate::disk::{Disk, Scan, Stamp};
 use crate::error::{LoadProblem, StoreError};
-use crate::load::{self, FileKind, with_slashes};
+use crate::load::{self, FileContents, FileKind, with_slashes};
 use crate::options::StoreOptions;
 use crate::snapshot::{FixtureFolder, Snapshot, Stored, StoredFixture};
 use crate::watch::Watcher;
@@ -469,18 +469,18 @@ impl Shared {
         let Scan { files, mut problems } = disk.scan();
         let mut snapshot = Snapshot::clone(&self.snapshot.load());
         let mut changed = self.forget_missing(&mut writer, &mut snapshot, &files);
-        for (file, stamp) in files {
-            if writer.known.get(&file) == Some(&stamp) || stamp.is_fresh(settle) {
-                continue;
-            }
-            let kind = load::kind(&file);
-            if kind == FileKind::Other {
-                continue;
-            }
+        let is_new = |(file, stamp): &(PathBuf, Stamp)| {
+            writer.known.get(file) != Some(stamp)
+                && !stamp.is_fresh(settle)
+                && load::kind(file) != FileKind::Other
+        };
+        let new: Vec<(PathBuf, Stamp)> = files.into_iter().filter(is_new).collect();
+        let read = load::read_files(disk, &new, &self.options);
+        for ((file, stamp), read) in new.into_iter().zip(read) {
             writer.known.insert(file.clone(), stamp);
             writer.problems.retain(|problem| problem.file != file);
-            match self.read_one(disk, &mut writer, &mut snapshot, &file, stamp, kind) {
-                Ok(read) => changed |= read,
+            match read.and_then(|read| self.take(&mut writer, &mut snapshot, &file, read)) {
+                Ok(taken) => changed |= taken,
                 Err(message) => problems.push((file, message)),
             }
         }
@@ -521,45 +521,37 @@ impl Shared {
         changed
     }
 
-    fn read_one(
+    /// Takes over what was read from a file, and says whether that changes anything.
+    fn take(
         &self,
-        disk: &Disk,
         writer: &mut Writer,
         snapshot: &mut Snapshot,
         file: &Path,
-        stamp: Stamp,
-        kind: FileKind,
+        read: FileContents,
     ) -> Result<bool, String> {
-        let named = |error: StoreError| match error {
-            StoreError::Scenario(_) | StoreError::Conflict(_) => error.to_string(),
-            error => format!("{}: {error}", with_slashes(file)),
+        let stored = match read {
+            FileContents::Nothing => return Ok(false),
+            FileContents::Fixture { folder, name, fixture } => {
+                Arc::make_mut(snapshot.fixtures.entry(folder).or_default()).insert(name, fixture);
+                return Ok(true);
+            }
+            FileContents::Scenario(stored) => stored,
         };
-        load::check_size(&kind, stamp.size(), &self.options).map_err(named)?;
-        let bytes = disk.read(file).map_err(named)?;
-        if let FileKind::Fixture { folder, name } = kind {
-            let fixtures = Arc::make_mut(snapshot.fixtures.entry(folder).or_default());
-            fixtures.insert(name, Arc::new(load::fixture(bytes)));
-            return Ok(true);
-        }
-        let Some(stored) = load::scenario(file, bytes, &kind).map_err(named)? else { return Ok(false) };
-        self.options.check(&stored.scenario, &stored.text).map_err(named)?;
         let key = Arc::new(stored.scenario.key());
-        let other =
-            snapshot.scenarios.get(&key).map(|other| other.file.clone()).filter(|other| *other != file);
+        let other = snapshot.scenarios.get(&key).map(|other| &other.file).filter(|other| *other != file);
         if let Some(other) = other {
-            let text =
-                format!("{}: is the same scenario as {}: {key}", with_slashes(file), with_slashes(&other));
-            return Err(text);
+            let (file, other) = (with_slashes(file), with_slashes(other));
+            return Err(format!("{file}: is the same scenario as {other}: {key}"));
         }
         if snapshot.scenarios.len() >= self.options.max_scenarios && !snapshot.scenarios.contains_key(&key) {
-            return Err(named(StoreError::TooMany(snapshot.scenarios.len())));
+            let error = StoreError::TooMany(snapshot.scenarios.len());
+            return Err(format!("{}: {error}", with_slashes(file)));
         }
-        if let Some(before) =
-            writer.keys.insert(file.to_path_buf(), key.clone()).filter(|before| *before != key)
-        {
+        let before = writer.keys.insert(file.to_path_buf(), key.clone());
+        if let Some(before) = before.filter(|before| *before != key) {
             snapshot.scenarios.remove(&before);
         }
-        snapshot.scenarios.insert(key, Arc::new(stored));
+        snapshot.scenarios.insert(key, stored);
         Ok(true)
     }
 }
