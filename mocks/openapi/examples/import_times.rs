@@ -6,11 +6,14 @@
 use std::fmt::Write as _;
 use std::time::Instant;
 
-use api_mock_openapi::{ImportOptions, NoDocuments, import};
+use api_mock_openapi::{ImportOptions, NoDocuments, import, parse};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let files: Vec<String> = std::env::args().skip(1).collect();
-    println!("{:>9}  {:>8}  {:>9}  {:>8}  {:>9}", "bytes", "ms", "scenarios", "problems", "peak MB");
+    println!(
+        "{:>9}  {:>8}  {:>8}  {:>9}  {:>8}  {:>9}",
+        "bytes", "read ms", "ms", "scenarios", "problems", "peak MB"
+    );
     for file in &files {
         show(file, &std::fs::read(file)?);
     }
@@ -24,12 +27,18 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
 fn show(name: &str, bytes: &[u8]) {
     let start = Instant::now();
+    let read = parse(bytes, &ImportOptions::default(), &NoDocuments).is_ok();
+    let reading = if read { start.elapsed().as_secs_f64() * 1000.0 } else { 0.0 };
+    let start = Instant::now();
     match import(bytes, &ImportOptions::default(), &NoDocuments) {
         Ok(import) => {
             let took = start.elapsed().as_secs_f64() * 1000.0;
             let (scenarios, problems) = (import.scenarios.len(), import.problems.len());
             let peak = peak_kilobytes().map_or_else(String::new, |peak| (peak / 1024).to_string());
-            println!("{:>9}  {took:>8.1}  {scenarios:>9}  {problems:>8}  {peak:>9}  {name}", bytes.len());
+            println!(
+                "{:>9}  {reading:>8.1}  {took:>8.1}  {scenarios:>9}  {problems:>8}  {peak:>9}  {name}",
+                bytes.len()
+            );
         }
         Err(error) => println!("{name}: {error}"),
     }

@@ -17,7 +17,7 @@ pub(super) struct Made {
     /// What it is called among the bodies of its response, if there are several.
     pub(super) variant: Option<String>,
     pub(super) template: Rc<str>,
-    /// The patterns of its members.
+    /// The patterns of its members, as they stand in a file.
     pub(super) patterns: Rc<str>,
 }
 
@@ -82,7 +82,11 @@ impl<'s> Bodies<'s> {
                     Kind::Json => Flat::of(self.schemas, schema, branch, Direction::Response),
                     Kind::Xml | Kind::Text => String::new(),
                 };
-                Ok(Made { variant, template: template(&plan, kind).into(), patterns: patterns.into() })
+                Ok(Made {
+                    variant,
+                    template: template(&plan, kind).into(),
+                    patterns: literal(&patterns).into(),
+                })
             })
             .collect();
         self.known.insert((schema, kind), made.clone());

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::rc::Rc;
 
+use api_mock_scenario::literal;
 use serde_json::Value;
 
 use crate::plan::{Flat, PlanError, Planner, Sampler};
@@ -15,6 +16,7 @@ pub(crate) struct Examples<'s> {
     schemas: &'s Schemas,
     known: HashMap<SchemaId, Result<Value, PlanError>>,
     patterns: HashMap<SchemaId, Rc<str>>,
+    texts: HashMap<SchemaId, Rc<str>>,
 }
 
 impl<'s> Examples<'s> {
@@ -24,6 +26,7 @@ impl<'s> Examples<'s> {
             schemas,
             known: HashMap::new(),
             patterns: HashMap::new(),
+            texts: HashMap::new(),
         }
     }
 
@@ -41,9 +44,22 @@ impl<'s> Examples<'s> {
         value
     }
 
-    /// The patterns of the members of a body.
+    /// The value as JSON, as it stands in a file.
+    pub(crate) fn json(&mut self, schema: SchemaId, given: &[Value]) -> Rc<str> {
+        if let Some(known) = self.texts.get(&schema).filter(|_| given.is_empty()) {
+            return known.clone();
+        }
+        let text = self.value(schema, given).ok().and_then(|value| serde_json::to_string_pretty(&value).ok());
+        let text: Rc<str> = literal(&text.unwrap_or_default()).into();
+        if given.is_empty() {
+            self.texts.insert(schema, text.clone());
+        }
+        text
+    }
+
+    /// The patterns of the members of a body, as they stand in a file.
     pub(crate) fn patterns(&mut self, schema: SchemaId) -> Rc<str> {
-        let make = || Flat::of(self.schemas, schema, None, Direction::Request).into();
+        let make = || literal(&Flat::of(self.schemas, schema, None, Direction::Request)).into();
         self.patterns.entry(schema).or_insert_with(make).clone()
     }
 

@@ -112,12 +112,13 @@ pub(super) fn body(rules: &mut RequestRules, body: &Body, media: &Media, example
     rules.example_headers.set("Content-Type", sent);
     let Some(schema) = media.schema else { return };
     let given: Vec<Value> = media.examples.iter().map(|(_, value)| value.clone()).collect();
-    let value = examples.value(schema, &given).ok();
     if media.is_json() {
-        rules.match_contents = literal(&examples.patterns(schema));
-        let text = value.and_then(|value| serde_json::to_string_pretty(&value).ok());
-        rules.example_contents = text.map(|text| literal(&text)).unwrap_or_default();
-    } else if media.name.contains("x-www-form-urlencoded") {
+        rules.match_contents = examples.patterns(schema).to_string();
+        rules.example_contents = examples.json(schema, &given).to_string();
+        return;
+    }
+    let value = examples.value(schema, &given).ok();
+    if media.name.contains("x-www-form-urlencoded") {
         rules.example_contents = value.map(|value| literal(&form(&value))).unwrap_or_default();
     } else if let Some(Value::String(text)) = value {
         rules.example_contents = literal(&text);

@@ -184,7 +184,7 @@ impl Importer<'_> {
             answer.headers.add("Content-Type", literal(name));
             let pattern = format!("(?i)^{}", regex_syntax::escape(&essence(name)));
             answer.match_headers.set("Content-Type", literal(&pattern));
-            answer.match_contents = literal(&body.patterns);
+            answer.match_contents = body.patterns.to_string();
         }
         answer.contents = Contents::Template(body.template.to_string());
         for header in &response.headers {

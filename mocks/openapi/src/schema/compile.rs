@@ -6,9 +6,10 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
+use super::parts::{Said, dependent_required, xml_hints};
 use super::{
     ArrayRules, Bound, Contains, Discriminator, Logic, NumberRules, ObjectRules, Pattern, Schema, SchemaId,
-    Schemas, StringRules, Types, Values, Xml,
+    Schemas, StringRules, Types, Values,
 };
 use crate::documents::{Documents, Node};
 use crate::problem::{Place, Problems};
@@ -155,12 +156,26 @@ impl<'d> Compiler<'d> {
         if let Some(Value::String(reference)) = members.get("$ref").or_else(|| members.get("$dynamicRef")) {
             schema.reference = self.referred(node, reference, place);
         }
-        schema.string = self.string_rules(members, place);
-        schema.number = self.number_rules(members, &schema, place);
-        schema.array = self.array_rules(node, members, place);
-        schema.object = self.object_rules(node, members, place);
-        schema.logic = self.logic(node, members, place);
-        schema.values = self.values(members, schema.types, place);
+        // Most schemas say little, so it is worth while to see first of what they speak.
+        let said = Said::of(members);
+        if said.string {
+            schema.string = self.string_rules(members, place);
+        }
+        if said.number {
+            schema.number = self.number_rules(members, &schema, place);
+        }
+        if said.array {
+            schema.array = self.array_rules(node, members, place);
+        }
+        if said.object {
+            schema.object = self.object_rules(node, members, place);
+        }
+        if said.logic {
+            schema.logic = self.logic(node, members, place);
+        }
+        if said.values {
+            schema.values = self.values(members, schema.types, place);
+        }
         schema.xml = members.get("xml").and_then(Value::as_object).map(|xml| Box::new(xml_hints(xml)));
         // A file of Swagger 2.0 is bytes.
         if members.get("type").is_some_and(|name| name == "file") {
@@ -306,21 +321,6 @@ impl<'d> Compiler<'d> {
         members: &'d Map<String, Value>,
         place: &Place<'_>,
     ) -> Option<Box<ObjectRules>> {
-        const KEYS: [&str; 10] = [
-            "properties",
-            "required",
-            "patternProperties",
-            "additionalProperties",
-            "minProperties",
-            "maxProperties",
-            "propertyNames",
-            "dependentRequired",
-            "dependentSchemas",
-            "unevaluatedProperties",
-        ];
-        if !KEYS.iter().any(|key| members.contains_key(*key)) {
-            return None;
-        }
         let properties = self.map(node, members, "properties", place);
         let index = if properties.len() < 16 {
             HashMap::new()
@@ -366,10 +366,6 @@ impl<'d> Compiler<'d> {
         members: &'d Map<String, Value>,
         place: &Place<'_>,
     ) -> Option<Box<Logic>> {
-        const KEYS: [&str; 6] = ["allOf", "anyOf", "oneOf", "not", "if", "discriminator"];
-        if !KEYS.iter().any(|key| members.contains_key(*key)) {
-            return None;
-        }
         let mut logic = Logic {
             all_of: self.list(node, members, "allOf", place),
             any_of: self.list(node, members, "anyOf", place),
@@ -545,24 +541,4 @@ pub(crate) fn stricter(one: Option<Bound>, other: Option<Bound>, larger: bool) -
         return Some(Bound { exclusive: a.exclusive || b.exclusive, ..a });
     }
     Some(if (a.value > b.value) == larger { a } else { b })
-}
-
-fn dependent_required(members: &Map<String, Value>) -> Vec<(Box<str>, Vec<Box<str>>)> {
-    let given = members.get("dependentRequired").and_then(Value::as_object);
-    let names = |value: &Value| {
-        value.as_array().into_iter().flatten().filter_map(Value::as_str).map(Into::into).collect()
-    };
-    given.into_iter().flatten().map(|(name, value)| (name.as_str().into(), names(value))).collect()
-}
-
-fn xml_hints(xml: &Map<String, Value>) -> Xml {
-    let text = |key: &str| xml.get(key).and_then(Value::as_str).map(Into::into);
-    let flag = |key: &str| xml.get(key).and_then(Value::as_bool).unwrap_or(false);
-    Xml {
-        name: text("name"),
-        namespace: text("namespace"),
-        prefix: text("prefix"),
-        attribute: flag("attribute"),
-        wrapped: flag("wrapped"),
-    }
 }

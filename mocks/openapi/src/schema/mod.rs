@@ -2,6 +2,7 @@
 
 mod compile;
 mod formats;
+mod parts;
 mod pattern;
 mod validate;
 
