@@ -6,8 +6,8 @@ use std::sync::Arc;
 use api_mock_scenario::literal;
 use serde_json::Value;
 
-use super::ImportOptions;
-use crate::plan::{Escape, Flat, Plan, Planner, escaped_literal, json_template, text_template, xml_template};
+use super::{ImportOptions, SharedPlanner};
+use crate::plan::{Escape, Flat, Plan, escaped_literal, json_template, text_template, xml_template};
 use crate::schema::{Direction, SchemaId, Schemas};
 use crate::spec::{Header, Media, essence};
 
@@ -24,7 +24,7 @@ pub(super) struct Made {
 /// Makes the bodies of answers.
 pub(super) struct Bodies<'s> {
     schemas: &'s Schemas,
-    planner: Planner<'s>,
+    planner: SharedPlanner<'s>,
     options: &'s ImportOptions,
     /// Bodies that were made already: many responses share their schemas.
     known: std::collections::HashMap<(SchemaId, Kind), Vec<Result<Made, String>>>,
@@ -51,8 +51,7 @@ impl Kind {
 }
 
 impl<'s> Bodies<'s> {
-    pub(super) fn new(schemas: &'s Schemas, options: &'s ImportOptions) -> Self {
-        let planner = Planner::new(schemas, Direction::Response, options.value_examples);
+    pub(super) fn new(schemas: &'s Schemas, options: &'s ImportOptions, planner: SharedPlanner<'s>) -> Self {
         Bodies { schemas, planner, options, known: std::collections::HashMap::new() }
     }
 
@@ -70,9 +69,8 @@ impl<'s> Bodies<'s> {
         if let Some(known) = self.known.get(&(schema, kind)) {
             return known.clone();
         }
-        let made: Vec<Result<Made, String>> = self
-            .planner
-            .variants(schema)
+        let variants = self.planner.borrow_mut().variants(schema);
+        let made: Vec<Result<Made, String>> = variants
             .into_iter()
             .enumerate()
             .map(|(at, (variant, plan))| {
@@ -107,7 +105,7 @@ impl<'s> Bodies<'s> {
         if let (Some(value), true) = (given, self.options.value_examples) {
             return Ok(one_line(&escaped_literal(value)));
         }
-        let plan = self.planner.body(header.schema).map_err(|error| error.why().to_owned())?;
+        let plan = self.planner.borrow_mut().body(header.schema).map_err(|error| error.why().to_owned())?;
         Ok(one_line(&text_template(&plan, Escape::None)))
     }
 }

@@ -1,5 +1,6 @@
 //! Example values of parameters and bodies.
 
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
 
@@ -10,9 +11,22 @@ use crate::plan::{Flat, PlanError, Planner, Sampler};
 use crate::schema::{Direction, SchemaId, Schemas};
 use crate::spec::{Location, Parameter, Style};
 
+/// A planner that several use.
+pub(crate) type SharedPlanner<'s> = Rc<RefCell<Planner<'s>>>;
+
+/// Planners for what is sent and for what is answered: the same one, if there is no difference.
+pub(crate) fn planners(schemas: &Schemas, value_examples: bool) -> (SharedPlanner<'_>, SharedPlanner<'_>) {
+    let planner = |direction, examples| Rc::new(RefCell::new(Planner::new(schemas, direction, examples)));
+    let requests = planner(Direction::Request, true);
+    if value_examples && !schemas.have_directions() {
+        return (requests.clone(), requests);
+    }
+    (requests, planner(Direction::Response, value_examples))
+}
+
 /// Makes example values, which are valid and always the same.
 pub(crate) struct Examples<'s> {
-    planner: Planner<'s>,
+    planner: SharedPlanner<'s>,
     schemas: &'s Schemas,
     known: HashMap<SchemaId, Result<Value, PlanError>>,
     patterns: HashMap<SchemaId, Rc<str>>,
@@ -20,14 +34,8 @@ pub(crate) struct Examples<'s> {
 }
 
 impl<'s> Examples<'s> {
-    pub(crate) fn new(schemas: &'s Schemas) -> Self {
-        Examples {
-            planner: Planner::new(schemas, Direction::Request, true),
-            schemas,
-            known: HashMap::new(),
-            patterns: HashMap::new(),
-            texts: HashMap::new(),
-        }
+    pub(crate) fn new(schemas: &'s Schemas, planner: SharedPlanner<'s>) -> Self {
+        Examples { planner, schemas, known: HashMap::new(), patterns: HashMap::new(), texts: HashMap::new() }
     }
 
     /// The first valid example that is given, or a valid value.
@@ -39,7 +47,8 @@ impl<'s> Examples<'s> {
         if let Some(known) = self.known.get(&schema) {
             return known.clone();
         }
-        let value = self.planner.body(schema).map(|plan| Sampler::new(u64::from(schema.0)).value(&plan));
+        let value =
+            self.planner.borrow_mut().body(schema).map(|plan| Sampler::new(u64::from(schema.0)).value(&plan));
         self.known.insert(schema, value.clone());
         value
     }

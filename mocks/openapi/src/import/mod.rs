@@ -16,7 +16,7 @@ use crate::problem::{Problem, Problems};
 use crate::schema::{Direction, SchemaId};
 use crate::spec::{self, Api};
 
-pub(crate) use example::Examples;
+pub(crate) use example::{Examples, SharedPlanner, planners};
 pub use update::{Kept, Stored, Update, mark, unmarked, update};
 
 /// Specifications of more bytes than this are refused unless told otherwise.

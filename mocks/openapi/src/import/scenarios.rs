@@ -8,7 +8,7 @@ use api_mock_scenario::{Contents, RequestRules, Scenario, Status, literal};
 
 use super::bodies::{Bodies, Made};
 use super::names::{self, Identity};
-use super::{Examples, ImportOptions, Imported, rules};
+use super::{Examples, ImportOptions, Imported, planners, rules};
 use crate::problem::Problems;
 use crate::spec::{Api, Media, Operation, Response, essence};
 
@@ -16,12 +16,13 @@ use crate::spec::{Api, Media, Operation, Response, essence};
 const MAX_FOR_OPERATION: usize = 200;
 
 pub(super) fn scenarios(api: &Api, options: &ImportOptions, problems: &Problems) -> Vec<Imported> {
+    let (requests, responses) = planners(&api.schemas, options.value_examples);
     let mut importer = Importer {
         api,
         options,
         problems,
-        bodies: Bodies::new(&api.schemas, options),
-        examples: Examples::new(&api.schemas),
+        bodies: Bodies::new(&api.schemas, options, responses),
+        examples: Examples::new(&api.schemas, requests),
         made: Vec::new(),
         keys: HashSet::new(),
     };

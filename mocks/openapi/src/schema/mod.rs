@@ -47,6 +47,11 @@ impl Schemas {
         self.nodes.is_empty()
     }
 
+    /// Whether anything is only read or only written.
+    pub(crate) fn have_directions(&self) -> bool {
+        self.nodes.iter().any(|schema| schema.read_only || schema.write_only)
+    }
+
     /// What the specification calls a schema, if it has a name there.
     #[must_use]
     pub fn name(&self, id: SchemaId) -> Option<&str> {
