@@ -79,10 +79,30 @@ pub(crate) struct Flags {
     pub(crate) set: Vec<String>,
 }
 
+/// Where scenarios are, for commands that work on them without serving.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub(crate) struct DataFlags {
+    /// config file
+    #[arg(long, value_name = "string")]
+    pub(crate) config: Option<PathBuf>,
+    /// data dir of the mock scenarios (default: default_mocks_data)
+    #[arg(long = "dataDir", alias = "data-dir", value_name = "string")]
+    pub(crate) data_dir: Option<String>,
+}
+
+impl DataFlags {
+    /// As if the service were started with them.
+    pub(crate) fn as_flags(&self) -> Flags {
+        Flags { config: self.config.clone(), data_dir: self.data_dir.clone(), ..Flags::default() }
+    }
+}
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Generate the autocompletion script for the specified shell
     Completion(commands::completion::Args),
+    /// Make scenarios of an API specification (OpenAPI, Swagger), or follow one that changed
+    ImportOpenapi(commands::import_openapi::Args),
     /// Show what a scenario answers to a request, without a server
     Render(commands::render::Args),
     /// List all settings: their names, what they mean, and what is in force

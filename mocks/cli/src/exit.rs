@@ -18,6 +18,8 @@ pub(crate) const NO_MATCH: u8 = 4;
 pub(crate) const CANNOT_LISTEN: u8 = 5;
 /// Requests were cut off, because they took longer than the shutdown may.
 pub(crate) const CUT_OFF: u8 = 6;
+/// A specification cannot be imported, or, where that was asked for, not whole.
+pub(crate) const BAD_SPECIFICATION: u8 = 7;
 
 /// The table of codes, for `--help`.
 pub(crate) const HELP: &str = "\
@@ -29,6 +31,7 @@ Exit codes:
   4  the scenario does not answer that request (render)
   5  the server cannot listen: port taken, or certificate no good
   6  the shutdown cut requests off that took too long
+  7  the specification cannot be imported (import-openapi)
   130, 143  ended by a second Ctrl-C or SIGTERM
 
 Data goes to stdout, words go to stderr.";

@@ -234,7 +234,7 @@ fn version_is_json_or_yaml() {
     let folder = tempfile::tempdir().unwrap();
     let json: serde_json::Value = serde_json::from_str(&out(&run(folder.path(), &["version"]))).unwrap();
     let keys: Vec<_> = json.as_object().unwrap().keys().map(String::as_str).collect();
-    assert_eq!(keys, ["commit", "date", "started", "version"]);
+    assert_eq!(keys, ["version", "commit", "date", "started"]);
     assert_eq!(json["version"], env!("CARGO_PKG_VERSION"));
     let yaml = out(&run(folder.path(), &["version", "-s"]));
     assert!(yaml.starts_with(&format!("version: {}\n", env!("CARGO_PKG_VERSION"))), "{yaml}");
@@ -344,4 +344,68 @@ fn files_changed_by_hand_are_played_back_without_a_restart() {
     assert_eq!(get(service.address, "/hello/x").text(), r#"{"changed": "x"}"#);
     std::fs::write(&file, HELLO).unwrap();
     wait_for(r#"{"hello": "x"}"#);
+}
+
+const SPECIFICATION: &str = "openapi: 3.0.0
+info: {title: Pets, version: '1'}
+paths:
+  /pets/{id}:
+    get:
+      operationId: getPet
+      parameters: [{name: id, in: path, required: true, schema: {type: integer}}]
+      responses: {200: {description: ok, content: {application/json: {schema: {$ref: 'models/pet.yaml'}}}}}
+";
+
+#[test]
+fn specifications_are_imported_with_the_documents_beside_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let api = folder.path().join("api");
+    std::fs::create_dir_all(api.join("models")).unwrap();
+    std::fs::write(api.join("pets.yaml"), SPECIFICATION).unwrap();
+    let pet = "type: object\nrequired: [name]\nproperties: {name: {type: string, enum: [Rex]}}\n";
+    std::fs::write(api.join("models/pet.yaml"), pet).unwrap();
+    let dry = run(folder.path(), &["import-openapi", "api/pets.yaml", "--dry-run"]);
+    assert_eq!(dry.status.code(), Some(0), "{}", err(&dry));
+    assert!(out(&dry).starts_with("added /_scenarios/GET/getPet-"), "{}", out(&dry));
+    for (wanted, args) in [
+        ("1 scenarios added", ["import-openapi", "api/pets.yaml"]),
+        ("0 scenarios added, 0 changed, 1 as they were", ["import-openapi", "--file=api/pets.yaml"]),
+    ] {
+        let done = run(folder.path(), &args);
+        assert_eq!(done.status.code(), Some(0), "{}", err(&done));
+        assert!(err(&done).contains(wanted), "{}", err(&done));
+    }
+    let service = Service::start(program(folder.path()).args(["--httpPort", "0"]));
+    assert_eq!(get(service.address, "/pets/7").json()["name"], "Rex");
+}
+
+#[test]
+fn defect_l03_references_do_not_lead_out_of_the_folder_of_the_specification() {
+    let folder = tempfile::tempdir().unwrap();
+    let api = folder.path().join("api");
+    std::fs::create_dir_all(&api).unwrap();
+    let secret = "type: string\nconst: hunter2\n";
+    std::fs::write(folder.path().join("secret.yaml"), secret).unwrap();
+    std::os::unix::fs::symlink("../secret.yaml", api.join("link.yaml")).unwrap();
+    for reference in ["../secret.yaml", "link.yaml", "file:///etc/hostname", "http://127.0.0.1:9/x.yaml"] {
+        let text = SPECIFICATION.replace("models/pet.yaml", reference);
+        std::fs::write(api.join("pets.yaml"), text).unwrap();
+        let done = run(folder.path(), &["import-openapi", "api/pets.yaml", "--json", "--dry-run"]);
+        assert_eq!(done.status.code(), Some(0), "{}", err(&done));
+        let report: serde_json::Value = serde_json::from_slice(&done.stdout).unwrap();
+        assert!(!out(&done).contains("hunter2"), "{reference}");
+        assert!(!report["problems"].as_array().unwrap().is_empty(), "{reference}");
+        let strict = run(folder.path(), &["import-openapi", "api/pets.yaml", "--strict", "--dry-run"]);
+        assert_eq!(strict.status.code(), Some(7), "{reference}");
+    }
+}
+
+#[test]
+fn what_is_no_specification_has_an_exit_code_of_its_own() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("x.yaml"), "hello: world\n").unwrap();
+    assert_eq!(run(folder.path(), &["import-openapi", "x.yaml"]).status.code(), Some(7));
+    assert_eq!(run(folder.path(), &["import-openapi", "none.yaml"]).status.code(), Some(2));
+    assert_eq!(run(folder.path(), &["import-openapi", "https://x.example/a.yaml"]).status.code(), Some(2));
+    assert_eq!(run(folder.path(), &["import-openapi"]).status.code(), Some(2));
 }

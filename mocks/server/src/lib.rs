@@ -12,6 +12,7 @@ mod reply;
 mod rim;
 mod routes;
 mod server;
+mod specification;
 mod tls;
 mod watch;
 
@@ -19,4 +20,5 @@ pub use config::{AdminToken, ServerConfig, ServerLimits, Timeouts};
 pub use error::StartError;
 pub use listen::Ended;
 pub use server::Server;
+pub use specification::{ImportReport, LeftOut, SpecificationError, import_specification};
 pub use tls::Identity;

@@ -1,6 +1,7 @@
 //! One command, one file.
 
 pub(crate) mod completion;
+pub(crate) mod import_openapi;
 pub(crate) mod render;
 pub(crate) mod serve;
 pub(crate) mod settings;
@@ -20,6 +21,7 @@ pub(crate) fn run(cli: &Cli) -> Outcome {
     match &cli.command {
         None => serve::run(&settings(&cli.flags)?),
         Some(Command::Completion(args)) => completion::run(args),
+        Some(Command::ImportOpenapi(args)) => import_openapi::run(args, &settings(&args.flags.as_flags())?),
         Some(Command::Render(args)) => render::run(args),
         Some(Command::Settings(args)) => settings::run(args),
         Some(Command::Validate(args)) => validate::run(args),

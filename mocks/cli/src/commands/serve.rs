@@ -137,7 +137,7 @@ fn identity(settings: &Settings) -> Result<Option<Identity>, StartError> {
     Ok(Some(identity))
 }
 
-fn store_options(settings: &Settings) -> StoreOptions {
+pub(super) fn store_options(settings: &Settings) -> StoreOptions {
     let mut options = StoreOptions::in_folder(settings.text("data_dir"));
     let upload = settings.size("max_upload_bytes") as u64;
     options.max_scenario_bytes = options.max_scenario_bytes.min(upload);

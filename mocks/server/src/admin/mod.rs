@@ -4,6 +4,7 @@ mod assets;
 mod fixtures;
 mod guard;
 mod scenarios;
+mod specification;
 
 use bytes::Bytes;
 use http::request::Parts;
@@ -77,6 +78,7 @@ pub(crate) async fn answer(rim: &Rim, route: &Route, asked: Asked<'_>) -> Result
         Action::GetFixture => fixtures::get(rim, &asked.target),
         Action::PutFixture => fixtures::put(rim, asked).await,
         Action::DeleteFixture => fixtures::delete(rim, asked).await,
+        Action::ImportSpecification => specification::put(rim, asked).await,
         Action::GetAsset => assets::get(rim, asked.target.path).await,
         Action::Health => Ok(reply::json(StatusCode::OK, &json!({"status": "ok"}))),
         Action::Metrics => metrics(rim),

@@ -23,7 +23,7 @@ pub(super) fn list(rim: &Rim, asked: Asked<'_>) -> Result<Reply, Problem> {
 }
 
 /// The first value of a query parameter; an empty one counts as absent.
-fn query_value(query: &str, name: &str) -> Option<String> {
+pub(super) fn query_value(query: &str, name: &str) -> Option<String> {
     let mut pairs = query.split('&').filter_map(|pair| pair.split_once('='));
     let (_, value) = pairs.find(|(known, value)| *known == name && !value.is_empty())?;
     let spaced = value.replace('+', " ");

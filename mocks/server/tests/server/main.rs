@@ -9,5 +9,6 @@ mod defects;
 mod encrypted;
 mod ending;
 mod reference_files;
+mod specifications;
 mod walk_through;
 mod wire;

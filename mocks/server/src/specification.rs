@@ -1,0 +1,138 @@
+//! Specifications become scenarios of the store, again and again.
+
+use std::collections::HashSet;
+
+use api_mock_openapi::{ImportError, ImportOptions, Loader, import, update};
+use api_mock_scenario::{Format, Key, Scenario};
+use api_mock_store::{Store, StoreError};
+use serde::Serialize;
+use serde_json::json;
+
+/// Why a specification was not imported.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SpecificationError {
+    /// It cannot be read at all.
+    #[error(transparent)]
+    Import(#[from] ImportError),
+    /// Its scenarios cannot be stored.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Something that was left out, and where.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct LeftOut {
+    /// A document (empty for the specification itself), `#` and a JSON pointer; or a scenario.
+    pub at: String,
+    /// What is wrong, and what was done about it.
+    pub what: String,
+}
+
+/// What an import did. Scenarios are told by their addresses, as in the listing.
+#[derive(Clone, Debug, Default, Serialize)]
+#[non_exhaustive]
+pub struct ImportReport {
+    /// The scenarios of the specification as they are stored now, in its order.
+    pub scenarios: Vec<serde_json::Value>,
+    /// New ones.
+    pub added: Vec<String>,
+    /// Those that the specification changed.
+    pub changed: Vec<String>,
+    /// How many are as they were.
+    pub unchanged: usize,
+    /// Those that stay because somebody changed them by hand.
+    pub kept: Vec<String>,
+    /// Those that the specification has no use for any more.
+    pub removed: Vec<String>,
+    /// What was left out.
+    pub problems: Vec<LeftOut>,
+}
+
+/// Makes scenarios of a specification, and makes the store follow it: what an earlier import wrote is replaced or
+/// deleted, what somebody changed by hand stays. With `dry_run` it only tells what it would do.
+///
+/// Takes its time, and blocks: not for a thread of the runtime.
+///
+/// # Errors
+/// The specification cannot be read at all, or the store fails. What is wrong in parts of it is in the report.
+pub fn import_specification(
+    store: &Store,
+    bytes: &[u8],
+    options: &ImportOptions,
+    loader: &dyn Loader,
+    dry_run: bool,
+) -> Result<ImportReport, SpecificationError> {
+    let imported = import(bytes, options, loader)?;
+    let todo = update(&stored_of(store, &imported.scenarios), &imported);
+    let mut report = ImportReport::default();
+    report.problems.extend(
+        imported
+            .problems
+            .iter()
+            .map(|problem| LeftOut { at: problem.at.clone(), what: problem.what.clone() }),
+    );
+    let mut texts = Vec::with_capacity(todo.added.len() + todo.changed.len());
+    let mut left_out = HashSet::new();
+    for (files, told) in [(todo.added, &mut report.added), (todo.changed, &mut report.changed)] {
+        for file in files {
+            let address = address(&file.key);
+            match unusable(&file.text) {
+                Some(what) => {
+                    report.problems.push(LeftOut { at: address, what });
+                    left_out.insert(file.key);
+                }
+                None => {
+                    told.push(address);
+                    texts.push(file.text);
+                }
+            }
+        }
+    }
+    report.unchanged = todo.unchanged.len();
+    report.kept = todo.kept.iter().map(|kept| address(&kept.key)).collect();
+    report.removed = todo.removed.iter().map(address).collect();
+    if !dry_run {
+        store.put_texts(&texts)?;
+        for key in &todo.removed {
+            match store.delete(&key.method, &key.name, &key.path) {
+                // Somebody else was quicker.
+                Err(StoreError::NotFound(_)) | Ok(()) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+    let snapshot = store.snapshot();
+    for made in imported.scenarios.iter().filter(|made| !left_out.contains(&made.key())) {
+        let scenario = snapshot.scenario(&made.key()).map_or(&made.scenario, |stored| &stored.scenario);
+        report.scenarios.push(json!(scenario));
+    }
+    Ok(report)
+}
+
+/// What could be in the way of the import, or be left over from the last one.
+fn stored_of(store: &Store, made: &[api_mock_openapi::Imported]) -> Vec<api_mock_openapi::Stored> {
+    let groups: HashSet<&str> = made.iter().map(|made| made.scenario.group.as_str()).collect();
+    let keys: HashSet<Key> = made.iter().map(api_mock_openapi::Imported::key).collect();
+    let snapshot = store.snapshot();
+    let wanted = snapshot
+        .scenarios()
+        .filter(|(key, stored)| keys.contains(&***key) || groups.contains(stored.scenario.group.as_str()));
+    wanted
+        .map(|(key, stored)| api_mock_openapi::Stored { key: Key::clone(key), text: stored.text.to_string() })
+        .collect()
+}
+
+/// Why the store would not take a text.
+fn unusable(text: &str) -> Option<String> {
+    let scenario = match Scenario::parse(text, Format::Yaml) {
+        Ok(scenario) => scenario,
+        Err(error) => return Some(format!("left out: {error}")),
+    };
+    api_mock_engine::check(&scenario, text).err().map(|error| format!("left out: {error}"))
+}
+
+fn address(key: &Key) -> String {
+    format!("/_scenarios/{}/{}{}", key.method, key.name, key.path)
+}
