@@ -73,7 +73,8 @@ pub enum Part {
     Literal(String),
     /// A variable: some characters, no slash.
     Variable(String),
-    /// A variable that takes all the rest of the path: `{name*}` or `:name*`.
+    /// A variable that takes all the rest of the path: `{name*}` or `:name*`, where it is the whole
+    /// last segment. Elsewhere the star means nothing.
     Rest(String),
 }
 
@@ -89,7 +90,20 @@ pub enum Part {
 /// ```
 #[must_use]
 pub fn parts(path: &str) -> Vec<Vec<Part>> {
-    path.split('/').filter(|segment| !segment.is_empty()).map(segment_parts).collect()
+    let mut segments: Vec<Vec<Part>> =
+        path.split('/').filter(|segment| !segment.is_empty()).map(segment_parts).collect();
+    let last = segments.len().saturating_sub(1);
+    for (place, segment) in segments.iter_mut().enumerate() {
+        // Nothing can come after the rest, and it begins with a segment.
+        if place < last || segment.len() > 1 {
+            for part in segment {
+                if let Part::Rest(name) = part {
+                    *part = Part::Variable(std::mem::take(name));
+                }
+            }
+        }
+    }
+    segments
 }
 
 fn segment_parts(segment: &str) -> Vec<Part> {
@@ -351,6 +365,7 @@ mod tests {
         assert_eq!(show("/v{n}.json/:from-:to"), ["v<n>.json", "<from>-<to>"]);
         assert_eq!(show("/files/{path*}"), ["files", "<path*>"]);
         assert_eq!(show("/files/:path*"), ["files", "<path*>"]);
+        assert_eq!(show("/{a*}/{b*}.x/{c*}"), ["<a>", "<b>.x", "<c*>"]);
         assert_eq!(show("/x:cancel/12:30/a%3Ab"), ["x:cancel", "12:30", "a:b"]);
         assert_eq!(show("/{}/:/{a/{ b }"), ["{}", ":", "{a", "{ b }"]);
         assert_eq!(show("/:job-id"), ["<job-id>"]);
