@@ -1,0 +1,21 @@
+#![doc = include_str!("../README.md")]
+#![forbid(unsafe_code)]
+
+mod body;
+mod ca;
+mod guard;
+mod headers;
+mod options;
+mod proxy;
+mod record;
+mod recorder;
+mod upstream;
+
+pub use body::Body;
+pub use ca::{CaError, CertificateAuthority};
+pub use guard::{AddressGuard, BadRule};
+pub use options::{BodyMatch, FileOptions, Mode, Names, ProxyTimeouts, RecorderOptions, UnknownMode};
+pub use proxy::{Local, Proxy, ProxyConfig};
+pub use record::{Exchange, NotRecordable, REDACTED, Recording, Redaction, pattern_of, recording};
+pub use recorder::{CallProblem, OpenError, Recorder};
+pub use upstream::{PemError, UpstreamOptions, certificates, private_key};

@@ -1,0 +1,247 @@
+//! What an exchange looks like as a scenario.
+
+use api_mock_scenario::{
+    Contents, Pairs, Scenario, Status, group_of, literal, literal_path, method, normalized_path,
+    recorded_name, valid_name,
+};
+use bytes::Bytes;
+use http::HeaderName;
+use http::header::{ACCEPT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HOST, RANGE};
+use sha2::{Digest, Sha256};
+
+use super::{Exchange, pattern_of};
+use crate::headers;
+use crate::options::{BodyMatch, FileOptions};
+
+/// Longer texts are not matched as they are: their patterns would be unreadable, and slow.
+const EXACT_BYTES: usize = 8 << 10;
+
+/// A scenario that was recorded.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Recording {
+    /// The scenario.
+    pub scenario: Scenario,
+    /// The name and bytes of the fixture that its body is in, if that is large.
+    pub fixture: Option<(String, Bytes)>,
+    /// Whether the client chose the name, and so may replace what has it.
+    pub is_named: bool,
+}
+
+/// Why an exchange cannot be recorded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum NotRecordable {
+    /// Scenarios are for the usual methods.
+    #[error("scenarios cannot have this method")]
+    Method,
+    /// Parts `.` and `..`, control characters, and paths over 4 KiB.
+    #[error("scenarios cannot have this path")]
+    Path,
+    /// An answer of another kind than 200 to 599.
+    #[error("scenarios cannot have this status")]
+    Status,
+}
+
+/// The scenario of an exchange: the same one for the same exchange, always.
+///
+/// ```
+/// use api_mock_recorder::{Exchange, FileOptions, recording};
+/// let mut exchange = Exchange { url: "https://api.example/v1/todos/2?page=1".parse()?, ..Exchange::default() };
+/// exchange.headers.insert("authorization", http::HeaderValue::from_static("Bearer sk_test"));
+/// exchange.answer_body = "{\"id\": 2}".into();
+/// let scenario = recording(&exchange, &FileOptions::default())?.scenario;
+/// assert!(scenario.name.starts_with("recorded-v1-todos-2-"));
+/// assert_eq!(scenario.request.match_query_params.get("page"), Some("^1$"));
+/// assert_eq!(scenario.request.example_headers.get("Authorization"), Some("Bearer [redacted]"));
+/// assert_eq!(scenario.response.match_contents, r#"{"id":"(__number__[+-]?[0-9]{1,10})"}"#);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// # Errors
+/// Why there is none.
+pub fn recording(exchange: &Exchange, options: &FileOptions) -> Result<Recording, NotRecordable> {
+    let method = method(exchange.method.as_str()).ok_or(NotRecordable::Method)?;
+    if !(200..600).contains(&exchange.status.as_u16()) {
+        return Err(NotRecordable::Status);
+    }
+    let target = exchange.url.path_and_query().map_or("/", |target| target.as_str());
+    // Taken apart as a playback will take it apart.
+    let asked =
+        api_mock_engine::Request::new(exchange.method.clone(), target, http::HeaderMap::new(), Bytes::new());
+    let path = path(&asked.path).ok_or(NotRecordable::Path)?;
+    let mut scenario = Scenario { method, group: group_of(&path), path, ..Scenario::default() };
+    scenario.description = literal(&format!("recorded for {}", shown_url(exchange, options)));
+    add_query(&mut scenario, &asked.query, options);
+    add_request(&mut scenario, exchange, options);
+    let fixture = add_answer(&mut scenario, exchange, options);
+    let said = headers::first(&exchange.headers, &headers::SCENARIO).and_then(valid_name);
+    let is_named = said.is_some();
+    scenario.name = said.unwrap_or_else(|| name(&scenario));
+    Ok(Recording { scenario, fixture, is_named })
+}
+
+/// A path that means exactly this text.
+fn path(decoded: &str) -> Option<String> {
+    let mut path = literal_path(decoded);
+    // White space at the end of a file's path is none.
+    let trimmed = path.trim_end().len();
+    if trimmed < path.len() {
+        let encoded: String = path[trimmed..].bytes().map(|byte| format!("%{byte:02X}")).collect();
+        path.truncate(trimmed);
+        path.push_str(&encoded);
+    }
+    normalized_path(&path).filter(|path| !path.contains("{{"))
+}
+
+/// A digest of everything that could tell two answers to the same request apart.
+fn name(scenario: &Scenario) -> String {
+    let mut whole = scenario.clone();
+    if let Some(status) = scenario.response.status_code.fixed().filter(|status| *status != 200) {
+        whole.request.match_contents.push_str(&status.to_string());
+    }
+    for (name, value) in scenario.request.match_headers.iter().filter(|(name, _)| *name != "Content-Type") {
+        whole.request.match_contents.push_str(&format!("{name}{value}"));
+    }
+    recorded_name(&whole)
+}
+
+/// The address without what is secret in it.
+fn shown_url(exchange: &Exchange, options: &FileOptions) -> String {
+    let url = &exchange.url;
+    let host = url.authority().map_or("", |host| host.as_str().rsplit('@').next().unwrap_or_default());
+    let mut shown = format!("{}://{host}{}", url.scheme_str().unwrap_or("http"), url.path());
+    for (place, pair) in url.query().into_iter().flat_map(|query| query.split('&')).enumerate() {
+        shown.push(if place == 0 { '?' } else { '&' });
+        match pair.split_once('=') {
+            Some((name, _)) if options.redaction.is_secret_parameter(name) => {
+                shown.push_str(&format!("{name}={}", super::REDACTED));
+            }
+            _ => shown.push_str(pair),
+        }
+    }
+    shown
+}
+
+fn add_query(scenario: &mut Scenario, query: &[(String, String)], options: &FileOptions) {
+    let mut examples = Pairs::default();
+    let mut rules = Vec::new();
+    for (name, value) in query {
+        if examples.get(&literal(name)).is_some() {
+            continue;
+        }
+        let is_secret = options.redaction.is_secret_parameter(name);
+        let value_kept = if is_secret { super::REDACTED } else { value };
+        examples.set(literal(name), literal(value_kept));
+        if !is_secret && options.match_query.include(name) {
+            rules.push((literal(name), exactly(value)));
+        }
+    }
+    rules.sort();
+    scenario.request.match_query_params = rules.into_iter().collect();
+    scenario.request.example_query_params = examples;
+}
+
+/// An expression for this text and no other.
+fn exactly(text: &str) -> String {
+    // Two underlines may begin a type tag.
+    format!("^{}$", regex::escape(text).replace("__", "_[_]"))
+}
+
+fn add_request(scenario: &mut Scenario, exchange: &Exchange, options: &FileOptions) {
+    let content_type = headers::first(&exchange.headers, &CONTENT_TYPE).unwrap_or_default();
+    let media_type = content_type.split(';').next().unwrap_or_default().trim();
+    let mut rules = Vec::new();
+    if !media_type.is_empty() {
+        rules.push(("Content-Type".to_owned(), regex::escape(media_type)));
+    }
+    let mut examples: Vec<(String, String)> = Vec::new();
+    let mut names: Vec<&HeaderName> = exchange.headers.keys().filter(|name| is_example(name)).collect();
+    names.sort_by_key(|name| name.as_str());
+    for name in names {
+        let values = exchange.headers.get_all(name).iter().map(headers::text);
+        let values: Vec<String> =
+            values.map(|value| options.redaction.header(name, &value).into_owned()).collect();
+        let is_rule = *name == RANGE || options.match_headers.include(name.as_str());
+        if let (true, false, Some(first)) =
+            (is_rule, options.redaction.is_secret_header(name), values.first())
+        {
+            rules.push((headers::written(name), exactly(first)));
+        }
+        examples.push((headers::written(name), literal(&values.join(", "))));
+    }
+    let request = &mut scenario.request;
+    request.match_headers = rules.into_iter().collect();
+    request.example_headers = examples.into_iter().collect();
+    let Some(body) = exchange.body.as_ref().filter(|body| !body.is_empty()) else { return };
+    let kept = options.redaction.body(content_type, body);
+    if let Ok(text) = std::str::from_utf8(&kept)
+        && text.len() <= options.fixture_bytes
+    {
+        request.example_contents = literal(text);
+    }
+    let is_exact = options.match_body == BodyMatch::Exact;
+    request.match_contents = match pattern_of(body) {
+        Some(pattern) if !is_exact || body.len() > EXACT_BYTES || kept.len() != body.len() => {
+            literal(&pattern)
+        }
+        _ => text_pattern(media_type, body, &kept),
+    };
+}
+
+/// The pattern of a body that is text; nothing, which fits any body, for others.
+fn text_pattern(media_type: &str, body: &[u8], kept: &[u8]) -> String {
+    let Ok(text) = std::str::from_utf8(body) else { return String::new() };
+    // The boundary of its parts is another one each time.
+    let is_parted = media_type.to_ascii_lowercase().starts_with("multipart/");
+    if text.len() > EXACT_BYTES || is_parted || text.contains('\0') {
+        return String::new();
+    }
+    if kept == body {
+        return exactly(text);
+    }
+    // A form with secrets: those may be any.
+    let kept = String::from_utf8_lossy(kept);
+    let pairs = kept.split('&').map(|pair| match pair.strip_suffix(super::REDACTED) {
+        Some(name) => format!("{}[^&]*", regex::escape(name).replace("__", "_[_]")),
+        None => regex::escape(pair).replace("__", "_[_]"),
+    });
+    format!("^{}$", pairs.collect::<Vec<_>>().join("&"))
+}
+
+fn is_example(name: &HeaderName) -> bool {
+    let of_each_request = [HOST, CONTENT_LENGTH, ACCEPT_ENCODING].contains(name);
+    headers::is_recorded(name) && !of_each_request
+}
+
+fn add_answer(
+    scenario: &mut Scenario,
+    exchange: &Exchange,
+    options: &FileOptions,
+) -> Option<(String, Bytes)> {
+    let response = &mut scenario.response;
+    response.status_code = Status::Fixed(exchange.status.as_u16());
+    let mut names: Vec<&HeaderName> =
+        exchange.answer_headers.keys().filter(|name| headers::is_recorded(name)).collect();
+    names.sort_by_key(|name| name.as_str());
+    for name in names {
+        for value in exchange.answer_headers.get_all(name) {
+            let value = headers::text(value);
+            response.headers.add(headers::written(name), literal(&options.redaction.header(name, &value)));
+        }
+    }
+    let content_type = headers::first(&exchange.answer_headers, &CONTENT_TYPE).unwrap_or_default();
+    let body = match options.redaction.body(content_type, &exchange.answer_body) {
+        std::borrow::Cow::Borrowed(_) => exchange.answer_body.clone(),
+        std::borrow::Cow::Owned(body) => body.into(),
+    };
+    response.match_contents = pattern_of(&body).map(|pattern| literal(&pattern)).unwrap_or_default();
+    if body.len() <= options.fixture_bytes {
+        response.contents = Contents::Literal(body);
+        return None;
+    }
+    let digest: String = Sha256::digest(&body).iter().take(16).map(|byte| format!("{byte:02x}")).collect();
+    let name = format!("recorded-{digest}");
+    response.contents_file = name.clone();
+    Some((name, body))
+}

@@ -1,0 +1,278 @@
+//! What is written.
+
+use api_mock_engine::{Engine, EngineOptions, Request};
+use api_mock_recorder::{BodyMatch, Exchange, FileOptions, Names, recording};
+use api_mock_scenario::{Format, Scenario};
+use api_mock_store::StoreOptions;
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+
+fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
+    let pairs = pairs.iter().map(|(name, value)| {
+        (HeaderName::from_static(name), HeaderValue::from_bytes(value.as_bytes()).unwrap())
+    });
+    pairs.collect()
+}
+
+fn exchange(method: Method, url: &str, body: impl Into<Bytes>) -> Exchange {
+    Exchange { method, url: url.parse().unwrap(), answer_body: body.into(), ..Exchange::default() }
+}
+
+fn scenario(exchange: &Exchange) -> Scenario {
+    recording(exchange, &FileOptions::default()).unwrap().scenario
+}
+
+/// Writes it, reads it, asks for it.
+fn played_back(exchange: &Exchange) -> api_mock_engine::Answer {
+    played(exchange, &FileOptions::default()).unwrap_or_else(|why| panic!("{}: {why}", exchange.url))
+}
+
+fn played(exchange: &Exchange, options: &FileOptions) -> Result<api_mock_engine::Answer, String> {
+    let made = recording(exchange, options).map_err(|why| why.to_string())?;
+    let folder = tempfile::tempdir().unwrap();
+    let (engine, _) = Engine::open(StoreOptions::in_folder(folder.path()), EngineOptions::default()).unwrap();
+    let Scenario { method, path, .. } = &made.scenario;
+    if let Some((name, bytes)) = made.fixture {
+        engine.store().put_fixture(method, &name, path, bytes).unwrap();
+    }
+    engine.store().put_scenario(&made.scenario).unwrap();
+    drop(engine);
+    // From the disk, as after a restart.
+    let (engine, problems) =
+        Engine::open(StoreOptions::in_folder(folder.path()), EngineOptions::default()).unwrap();
+    assert!(problems.is_empty(), "{problems:?}");
+    let target = exchange.url.path_and_query().unwrap().as_str();
+    let body = exchange.body.clone().unwrap_or_default();
+    let request = Request::new(exchange.method.clone(), target, exchange.headers.clone(), body);
+    engine.answer(&request).map_err(|refusal| refusal.to_json().to_string())
+}
+
+#[test]
+fn a_recording_has_the_fields_that_people_know() {
+    let mut made = exchange(
+        Method::POST,
+        "https://jsonplaceholder.test/todos",
+        "{\n  \"userId\": 10,\n  \"id\": 201,\n  \"title\": \"illo\",\n  \"completed\": true\n}",
+    );
+    made.headers = headers(&[
+        ("accept", "*/*"),
+        ("authorization", "Bearer sk_test_xxx"),
+        ("content-type", "application/json"),
+        ("content-length", "3"),
+        ("host", "jsonplaceholder.test"),
+        ("user-agent", "curl/7.65.2"),
+        ("x-mock-url", "https://jsonplaceholder.test/todos"),
+    ]);
+    made.body = Some(r#"{"userId": 10, "id": 1, "title": "illo", "completed": true}"#.into());
+    made.status = StatusCode::CREATED;
+    made.answer_headers = headers(&[
+        ("content-type", "application/json"),
+        ("content-length", "90"),
+        ("transfer-encoding", "chunked"),
+        ("connection", "keep-alive"),
+        ("date", "Sat, 29 Oct 2022 04:26:17 GMT"),
+        ("set-cookie", "sid=1; Path=/"),
+    ]);
+    let text = scenario(&made).to_yaml();
+    let name = Scenario::parse(&text, Format::Yaml).unwrap().name;
+    let shape = r#"{"completed":"(__boolean__(false|true))","id":"(__number__[+-]?[0-9]{1,10})","title":"(__string__\\w+)","userId":"(__number__[+-]?[0-9]{1,10})"}"#;
+    let wanted = format!(
+        r#"method: POST
+name: {name}
+path: /todos
+description: 'recorded for https://jsonplaceholder.test/todos'
+group: todos
+predicate: ''
+request:
+    match_query_params: {{}}
+    match_headers:
+        Content-Type: application/json
+    match_contents: '{shape}'
+    example_path_params: {{}}
+    example_query_params: {{}}
+    example_headers:
+        Accept: '*/*'
+        Authorization: 'Bearer [redacted]'
+        Content-Type: application/json
+        User-Agent: curl/7.65.2
+    example_contents: '{{"userId": 10, "id": 1, "title": "illo", "completed": true}}'
+response:
+    headers:
+        Content-Type:
+            - application/json
+        Set-Cookie:
+            - 'sid=[redacted]; Path=/'
+    contents: |-
+        {{
+          "userId": 10,
+          "id": 201,
+          "title": "illo",
+          "completed": true
+        }}
+    contents_file: ''
+    status_code: 201
+    match_headers: {{}}
+    match_contents: '{shape}'
+    assertions: []
+wait_before_reply: 0s
+"#
+    );
+    assert_eq!(text, wanted);
+    assert!(name.starts_with("recorded-todos-") && name.len() == "recorded-todos-".len() + 64, "{name}");
+}
+
+#[test]
+fn defect_l24_the_same_exchange_gives_the_same_file() {
+    let mut one = exchange(Method::GET, "http://a.test/x?b=2&a=1", "x");
+    one.headers = headers(&[("accept", "a"), ("user-agent", "b")]);
+    let mut two = one.clone();
+    two.headers = headers(&[("user-agent", "b"), ("accept", "a")]);
+    assert_eq!(scenario(&one).to_yaml(), scenario(&two).to_yaml());
+    // Answers that differ in what is no text are others.
+    two.status = StatusCode::NOT_FOUND;
+    assert_ne!(scenario(&one).name, scenario(&two).name);
+}
+
+#[test]
+fn defect_l14_any_path_is_recorded_and_played_back() {
+    let long = format!("http://a.test/{}", "long/".repeat(800));
+    for url in [
+        "http://a.test",
+        "http://a.test/",
+        "http://a.test/a%20b/%20c%20",
+        "http://a.test/~me/@you,(x)+=%25!$&'*;",
+        "http://a.test/v1.2/x.y/a.b.c",
+        "http://a.test/x:cancel/:id/%7Bname%7D",
+        "http://a.test/%E6%97%A5%E6%9C%AC/%C3%A9",
+        "http://a.test/a%2Fb",
+        "http://a.test/a//b/",
+        "http://a.test/%7B%7B.x%7D%7D?q=%7B%7B.y%7D%7D&a+b=c+d&empty=&flag",
+        "http://a.test/_scenarios/x",
+        "http://a.test/.hidden/..x",
+        &long,
+    ] {
+        let answer = played_back(&exchange(Method::GET, url, "it"));
+        assert_eq!(answer.body, "it", "{url}");
+    }
+}
+
+#[test]
+fn defect_l06_braces_in_what_was_recorded_stay_braces() {
+    let body = "{{.x}} {{`{{`}} }} {{/* c */}} {{range}} {\"a\": \"{{RandName}}\"}\n{{";
+    let mut made = exchange(Method::POST, "http://a.test/x", body);
+    made.answer_headers = headers(&[("x-braces", "{{.x}}"), ("content-type", "text/plain")]);
+    made.headers = headers(&[("x-sent", "{{RandName}}"), ("content-type", "application/json")]);
+    made.body = Some(r#"{"{{k}}": "{{.v}}"}"#.into());
+    let answer = played_back(&made);
+    assert_eq!(answer.body, body);
+    let braces = answer.headers.iter().find(|(name, _)| name == "x-braces").unwrap();
+    assert_eq!(braces.1, "{{.x}}");
+}
+
+#[test]
+fn bodies_are_played_back_byte_for_byte() {
+    let all: Vec<u8> = (0..=255).collect();
+    let big_text = "line\n".repeat(100_000);
+    let big_binary = all.repeat(4_000);
+    for body in [
+        &b""[..],
+        b" ",
+        b"\n",
+        b"\n\nx\n\n",
+        b"a\r\nb\r\n",
+        b"\ttab\n  indented\n",
+        b"\xef\xbb\xbfbom",
+        b"1234567890123456789",
+        b"{\"n\":1234567890123456789.10,\"z\":1,\"a\":\"\\u003c\"}",
+        b"'quoted' \"double\" # no comment",
+        b"--- \n...\n%x: y",
+        "日本語 é\u{2028}\u{85}".as_bytes(),
+        b"trailing  \n   \n x",
+        b"\x01\x02",
+        &all,
+        big_text.as_bytes(),
+        &big_binary,
+    ] {
+        let answer = played_back(&exchange(Method::GET, "http://a.test/bytes", body.to_vec()));
+        assert!(answer.body == body, "{:?}", String::from_utf8_lossy(&body[..body.len().min(60)]));
+    }
+}
+
+#[test]
+fn large_bodies_are_fixtures() {
+    let made = exchange(Method::GET, "http://a.test/big/file", "x".repeat(300 << 10));
+    let recording = recording(&made, &FileOptions::default()).unwrap();
+    let (name, bytes) = recording.fixture.unwrap();
+    assert_eq!((recording.scenario.response.contents_file, bytes.len()), (name, 300 << 10));
+    assert!(recording.scenario.response.contents.is_empty());
+}
+
+#[test]
+fn defect_l16_what_was_sent_fits_the_recording_of_it() {
+    for body in [
+        r#"{"a": "", "b": "*/*", "c": [1, "", "x", null, 1.5, {"d": "("}], "e": {"f.g": "\n"}, "h[0]": 1, "$": "x"}"#,
+        r#"[{"a": "__string__"}, 7, "x"]"#,
+        "[]",
+        r#"{"big": 123456789012345678901234567890, "small": -1e-7}"#,
+        "{broken",
+        "plain [text] (with) {{braces}} __number__ $",
+        "a=1&password=secret&b=*",
+    ] {
+        for kind in ["application/json", "text/plain", "application/x-www-form-urlencoded", "a/b+c"] {
+            let mut made = exchange(Method::POST, "http://a.test/x", "ok");
+            made.headers = headers(&[("content-type", kind), ("x-amz-target", "Db_2012.(List)__x")]);
+            made.body = Some(body.to_owned().into());
+            assert_eq!(played_back(&made).body, "ok", "{kind}: {body}");
+            let exact = FileOptions { match_body: BodyMatch::Exact, ..FileOptions::default() };
+            assert!(played(&made, &exact).is_ok(), "exactly {kind}: {body}");
+        }
+    }
+}
+
+#[test]
+fn defect_l05_no_secret_is_in_the_file() {
+    let url = "https://me:s3cret@a.test/token?api_key=s3cret&x-amz-signature=s3cret&page=1";
+    let mut made = exchange(Method::POST, url, r#"{"access_token": "s3cret", "expires": 60}"#);
+    made.headers = headers(&[
+        ("authorization", "Basic s3cret"),
+        ("proxy-authorization", "Basic s3cret"),
+        ("cookie", "sid=s3cret"),
+        ("x-api-key", "s3cret"),
+        ("content-type", "application/x-www-form-urlencoded"),
+    ]);
+    made.body = Some("user=a&password=s3cret".into());
+    made.answer_headers = headers(&[("set-cookie", "sid=s3cret"), ("content-type", "application/json")]);
+    let text = scenario(&made).to_yaml();
+    assert!(!text.contains("s3cret"), "{text}");
+    // And it is played back to another secret.
+    made.headers.insert("authorization", HeaderValue::from_static("Basic other"));
+    made.body = Some("user=a&password=other".into());
+    assert_eq!(played_back(&made).body, r#"{"access_token": "[redacted]", "expires": 60}"#);
+}
+
+#[test]
+fn what_is_matched_can_be_chosen() {
+    let options = FileOptions {
+        match_query: "^page$".parse::<Names>().unwrap(),
+        match_headers: "tenant".parse::<Names>().unwrap(),
+        ..FileOptions::default()
+    };
+    let mut made = exchange(Method::GET, "http://a.test/x?page=1&page=2&cursor=9", "");
+    made.headers = headers(&[("x-tenant", "a"), ("x-amz-target", "b")]);
+    let scenario = recording(&made, &options).unwrap().scenario;
+    assert_eq!(scenario.request.match_query_params.iter().collect::<Vec<_>>(), [("page", "^1$")]);
+    assert_eq!(scenario.request.match_headers.iter().collect::<Vec<_>>(), [("X-Tenant", "^a$")]);
+}
+
+#[test]
+fn what_cannot_be_recorded_says_why() {
+    let refused = |method: &str, url: &str| {
+        let made = exchange(method.parse().unwrap(), url, "");
+        recording(&made, &FileOptions::default()).err().map(|why| why.to_string())
+    };
+    assert_eq!(refused("PROPFIND", "http://a.test/").as_deref(), Some("scenarios cannot have this method"));
+    for path in ["/a/../b", "/%2e%2e/x", "/a%00b", "/a%0Ab"] {
+        let why = refused("GET", &format!("http://a.test{path}"));
+        assert_eq!(why.as_deref(), Some("scenarios cannot have this path"), "{path}");
+    }
+}

@@ -1,0 +1,6 @@
+//! Recording: what is written, and the proxy with real sockets.
+#![allow(missing_docs, unreachable_pub, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod files;
+mod proxy;
+mod support;
