@@ -16,12 +16,14 @@ const RAREST: u32 = 1_024;
 /// Remembers, for one server, whether it was worth while. It has no runtime of its own: [`Self::wait`] is told how to yield to it.
 ///
 /// ```
-/// # #[tokio::main(flavor = "current_thread")]
-/// # async fn main() {
+/// use std::future::ready;
+/// # use std::task::{Context, Poll, Waker};
 /// let eager = db_locks_core::eager::Eager::default();
-/// let answer = eager.wait(async { 42 }, tokio::task::yield_now).await;
-/// assert_eq!(answer, 42);
-/// # }
+/// // With tokio the second argument is `tokio::task::yield_now`.
+/// let answer = eager.wait(ready(42), || ready(()));
+/// # let mut answer = std::pin::pin!(answer);
+/// # let answer = answer.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+/// assert_eq!(answer, Poll::Ready(42));
 /// ```
 #[derive(Debug, Default)]
 pub struct Eager {
@@ -89,5 +91,54 @@ impl Eager {
         let penalty = (self.penalty.load(Ordering::Relaxed) * 2).clamp(1, RAREST);
         self.penalty.store(penalty, Ordering::Relaxed);
         self.skip.store(penalty, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+    use std::future::{pending, ready};
+    use std::task::{Context, Waker};
+
+    use super::*;
+
+    /// Polls once; tells whether that yielded.
+    fn yields(eager: &Eager) -> bool {
+        let yielded = Cell::new(false);
+        let yield_now = || {
+            yielded.set(true);
+            pending()
+        };
+        let mut waiting = pin!(eager.wait(pending::<()>(), yield_now));
+        assert!(waiting.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+        yielded.get()
+    }
+
+    #[test]
+    fn only_who_is_alone_is_eager() {
+        let eager = Eager::default();
+        assert!(yields(&eager));
+        let mut other = Box::pin(eager.wait(pending::<()>(), || pending()));
+        assert!(other.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+        assert!(!yields(&eager));
+        drop(other);
+        assert!(yields(&eager), "a dropped wait is counted out");
+    }
+
+    #[test]
+    fn waits_in_vain_make_it_rare_and_an_early_reply_makes_it_usual_again() {
+        let eager = Eager::default();
+        let mut tried = 0;
+        for _ in 0..1_000 {
+            if yields(&eager) {
+                tried += 1;
+                eager.was_in_vain();
+            }
+        }
+        assert!((1..=12).contains(&tried), "{tried} of 1,000 were tried");
+        while !yields(&eager) {}
+        let mut answered = pin!(eager.wait(ready(1), || pending()));
+        assert!(answered.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready());
+        assert!(yields(&eager));
     }
 }

@@ -216,8 +216,11 @@ fn the_readme_lists_all_functions() {
     let mut table = String::from("| function | gives | example |\n|---|---|---|\n");
     for about in descriptions() {
         let names = about.names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(" = ");
-        let arguments =
-            if about.arguments.is_empty() { String::new() } else { format!(" *{}*", about.arguments) };
+        let arguments = if about.arguments.is_empty() {
+            String::new()
+        } else {
+            format!(" *{}*", about.arguments.replace('[', "\\[").replace(']', "\\]"))
+        };
         let example = about.example.replace('|', "\\|");
         table.push_str(&format!("| {names}{arguments} | {} | `` {example} `` |\n", about.about));
     }

@@ -31,9 +31,13 @@ impl Tree {
             let name = entry.file_name().to_string_lossy().into_owned();
             let kind = entry.file_type().context(|| format!("cannot see {name}"))?;
             let path = format!("{prefix}{name}");
+            // In a second work tree it is a file.
+            if name == ".git" {
+                continue;
+            }
             if kind.is_dir() {
-                // A target folder is cargo's, wherever it stands; .git is git's.
-                if name == "target" || name == ".git" || name == "node_modules" {
+                // A target folder is cargo's, wherever it stands.
+                if name == "target" || name == "node_modules" {
                     continue;
                 }
                 self.add_folder(&entry.path(), &format!("{path}/"))?;

@@ -72,6 +72,7 @@ async fn semaphore_of_five_never_holds_six(f: Fixture) -> Outcome {
     let id = f.semaphore("one")?;
     take_turns(&f, &ask(&id).size(5), 64, 2).await?.check(5)?;
     let slots = f.store.get_semaphore_mutexes(&id).await?;
+    check_eq!(slots.len(), 5);
     // Each slot counts for itself.
     let counts = slots.iter().map(counter).collect::<Outcome<Vec<_>>>()?;
     check_eq!(counts.iter().sum::<u64>(), 64 * 2);
