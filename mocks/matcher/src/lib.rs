@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
+mod answer;
 mod index;
 mod json;
 mod miss;
@@ -10,6 +11,7 @@ mod rules;
 mod segment;
 mod usage;
 
+pub use answer::{BodyPattern, ValuePattern};
 pub use index::{Choice, Entry, Index, Mismatch};
 pub use miss::{NearMiss, Reason};
 pub use request::Request;

@@ -56,7 +56,7 @@ pub(crate) struct Rules {
 }
 
 #[derive(Debug)]
-struct Contents {
+pub(crate) struct Contents {
     whole: TextPattern,
     /// Patterns by flattened key, and those by exact place; `None` if the text is no JSON object.
     fields: OnceLock<Option<Fields>>,
@@ -84,11 +84,7 @@ impl Rules {
             query: compile(&request.match_query_params),
             headers: compile(&request.match_headers).into_iter().map(header).collect(),
             content_type: given(&request.match_content_type),
-            contents: given(&request.match_contents).map(|whole| Contents {
-                fields: OnceLock::new(),
-                whole,
-                strict: options.strict_contents,
-            }),
+            contents: given(&request.match_contents).map(|whole| Contents::new(whole, options)),
         }
     }
 
@@ -177,9 +173,13 @@ fn fields(text: &str) -> Option<Fields> {
 }
 
 impl Contents {
+    pub(crate) fn new(whole: TextPattern, options: &MatchOptions) -> Self {
+        Contents { fields: OnceLock::new(), whole, strict: options.strict_contents }
+    }
+
     /// A body that is part of the rule's text fits (so an empty one always does), one in which the
     /// rule is found as a regular expression, and JSON whose parts fit the patterns for them.
-    fn fit(&self, probe: &Probe<'_>) -> Result<(), Reason> {
+    pub(crate) fn fit(&self, probe: &Probe<'_>) -> Result<(), Reason> {
         let body = probe.body();
         if body.is_some_and(|body| self.whole.text().contains(body) || self.whole.searches(body)) {
             return Ok(());
