@@ -50,9 +50,16 @@ pub(crate) struct Flags {
     /// HTTP port to listen (default: 8080; 0 takes a free one)
     #[arg(long = "httpPort", alias = "http-port", value_name = "int")]
     pub(crate) http_port: Option<String>,
-    /// Proxy port to listen (default: 8081)
+    /// Proxy port to listen (default: 8081; 0 takes a free one)
     #[arg(long = "proxyPort", alias = "proxy-port", value_name = "int")]
     pub(crate) proxy_port: Option<String>,
+    /// what the proxy does: record-missing (play back what is there, record the rest; the default), record,
+    /// playback, passthrough or spy
+    #[arg(long = "record-mode", alias = "recordMode", value_name = "string")]
+    pub(crate) record_mode: Option<String>,
+    /// record from services whose certificates nobody vouches for
+    #[arg(long = "insecure-upstream", alias = "insecureUpstream")]
+    pub(crate) insecure_upstream: bool,
     /// address to listen on; 0.0.0.0 lets other machines in (default: 127.0.0.1)
     #[arg(long, value_name = "string")]
     pub(crate) host: Option<String>,
@@ -99,6 +106,8 @@ impl DataFlags {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    /// Print the certificate that clients of the recording proxy are to trust
+    Ca(commands::ca::Args),
     /// Generate the autocompletion script for the specified shell
     Completion(commands::completion::Args),
     /// Make scenarios of an API specification (OpenAPI, Swagger), or follow one that changed

@@ -33,7 +33,7 @@ impl Drop for Service {
 /// Starts the service and gives its port.
 fn start(folder: &Path) -> (Service, String) {
     let mut child = Command::new(env!("CARGO_BIN_EXE_api-mock-service"))
-        .args(["--httpPort", "0"])
+        .args(["--httpPort", "0", "--proxyPort", "0"])
         .current_dir(folder)
         .stderr(Stdio::piped())
         .spawn()

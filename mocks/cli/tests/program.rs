@@ -15,7 +15,7 @@ const HELLO: &str = "method: GET\nname: hello\npath: /hello/:who\nresponse:\n   
 
 fn program(folder: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_api-mock-service"));
-    command.current_dir(folder).env_clear().env("HOME", folder);
+    command.current_dir(folder).env_clear().env("HOME", folder).env("PROXY_PORT", "0");
     command
 }
 
@@ -83,7 +83,7 @@ fn it_serves_keeps_what_was_uploaded_and_ends_with_0_when_asked_to() {
     let mut service = Service::start(program(folder.path()).args(["--httpPort", "0"]));
     assert!(service.address.ip().is_loopback());
     assert!(service.said.contains("with 0 scenarios of default_mocks_data"), "{}", service.said);
-    assert!(service.said.contains("proxy port 8081 is not opened"), "{}", service.said);
+    assert!(service.said.contains("recording proxy on http://127.0.0.1:"), "{}", service.said);
     assert_eq!(upload(service.address, HELLO).status, 200);
     assert_eq!(get(service.address, "/hello/world").text(), r#"{"hello": "world"}"#);
     service.signal(rustix::process::Signal::TERM);

@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use api_mock_recorder::{ProxyConfig, RecorderOptions};
 use http::HeaderValue;
 
 use crate::tls::Identity;
@@ -29,6 +30,8 @@ pub struct ServerConfig {
     pub asset_dir: Option<PathBuf>,
     /// Origins whose web pages may use the admin API. Default: none.
     pub admin_origins: Vec<HeaderValue>,
+    /// Record, with `/_proxy` and a proxy. Default: not.
+    pub recording: Option<RecordingConfig>,
     /// Sizes and numbers.
     pub limits: ServerLimits,
     /// Times.
@@ -43,10 +46,22 @@ impl Default for ServerConfig {
             admin_token: None,
             asset_dir: None,
             admin_origins: Vec::new(),
+            recording: None,
             limits: ServerLimits::default(),
             timeouts: Timeouts::default(),
         }
     }
+}
+
+/// How a server records.
+#[derive(Clone, Debug)]
+pub struct RecordingConfig {
+    /// What is recorded, and how services are reached.
+    pub recorder: RecorderOptions,
+    /// Where the proxy listens, and what it does. Without one only `/_proxy` records.
+    pub proxy: Option<ProxyConfig>,
+    /// The folder of the certificate authority, which is made there at the first start.
+    pub authority_dir: PathBuf,
 }
 
 /// How much the server takes.

@@ -41,6 +41,12 @@ pub enum StartError {
     /// An empty token would let everybody in.
     #[error("the admin token is empty")]
     EmptyToken,
+    /// The certificate authority of the proxy cannot be read or made.
+    #[error("cannot use the certificate authority")]
+    Authority(#[from] api_mock_recorder::CaError),
+    /// Recording cannot begin.
+    #[error("cannot record")]
+    Recorder(#[from] api_mock_recorder::OpenError),
     /// The metrics have the same names as others.
     #[error("metrics cannot be registered")]
     Metrics(#[from] prometheus::Error),

@@ -8,6 +8,7 @@ mod error;
 mod listen;
 mod metrics;
 mod problem;
+mod recording;
 mod reply;
 mod rim;
 mod routes;
@@ -16,7 +17,7 @@ mod specification;
 mod tls;
 mod watch;
 
-pub use config::{AdminToken, ServerConfig, ServerLimits, Timeouts};
+pub use config::{AdminToken, RecordingConfig, ServerConfig, ServerLimits, Timeouts};
 pub use error::StartError;
 pub use listen::Ended;
 pub use server::Server;

@@ -28,6 +28,8 @@ pub(crate) enum ReplyBody {
     Bytes(Option<Bytes>),
     /// A file, read piece by piece on threads that may block.
     File(FileBody),
+    /// What a service sends, as it comes.
+    Passing(api_mock_recorder::Body),
 }
 
 /// A file that was read on, and what was read.
@@ -67,6 +69,9 @@ impl http_body::Body for ReplyBody {
         match self.get_mut() {
             ReplyBody::Bytes(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
             ReplyBody::File(body) => body.poll(cx),
+            ReplyBody::Passing(body) => {
+                Pin::new(body).poll_frame(cx).map(|part| part.map(|part| part.map_err(std::io::Error::other)))
+            }
         }
     }
 
@@ -74,6 +79,7 @@ impl http_body::Body for ReplyBody {
         match self {
             ReplyBody::Bytes(bytes) => bytes.is_none(),
             ReplyBody::File(body) => body.left == 0,
+            ReplyBody::Passing(body) => body.is_end_stream(),
         }
     }
 
@@ -83,6 +89,7 @@ impl http_body::Body for ReplyBody {
                 SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64))
             }
             ReplyBody::File(body) => SizeHint::with_exact(body.left),
+            ReplyBody::Passing(body) => body.size_hint(),
         }
     }
 }
@@ -150,7 +157,7 @@ pub(crate) fn without_body_where_none_may_be(reply: &mut Reply, is_head: bool) {
     *reply.body_mut() = ReplyBody::empty();
     if none {
         reply.headers_mut().remove(CONTENT_LENGTH);
-    } else {
+    } else if length > 0 || !reply.headers().contains_key(CONTENT_LENGTH) {
         reply.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(length));
     }
 }

@@ -19,6 +19,7 @@ use crate::body;
 use crate::config::{AdminToken, ServerConfig};
 use crate::metrics::Metrics;
 use crate::problem::Problem;
+use crate::recording::Recording;
 use crate::reply::{self, Reply, ReplyBody};
 use crate::routes::{self, Found, Parameters, Route};
 
@@ -28,6 +29,7 @@ pub(crate) struct Rim {
     pub(crate) store: Arc<Store>,
     pub(crate) metrics: Metrics,
     pub(crate) asset_dir: Option<PathBuf>,
+    pub(crate) recording: Option<Recording>,
     admin_token: Option<AdminToken>,
     admin_origins: Vec<HeaderValue>,
     admin_slots: Semaphore,
@@ -38,12 +40,18 @@ pub(crate) struct Rim {
 }
 
 impl Rim {
-    pub(crate) fn new(config: &ServerConfig, engine: Arc<Engine>, metrics: Metrics) -> Self {
+    pub(crate) fn new(
+        config: &ServerConfig,
+        engine: Arc<Engine>,
+        metrics: Metrics,
+        recording: Option<Recording>,
+    ) -> Self {
         Rim {
             store: Arc::clone(engine.store()),
             engine,
             metrics,
             asset_dir: config.asset_dir.clone(),
+            recording,
             admin_token: config.admin_token.clone(),
             admin_origins: config.admin_origins.clone(),
             admin_slots: Semaphore::new(config.limits.admin_requests.max(1)),

@@ -5,9 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use api_mock_engine::Engine;
+use api_mock_recorder::Proxy;
+use tokio_util::sync::CancellationToken;
 
 use crate::listen::{Ended, Listener};
 use crate::metrics::Metrics;
+use crate::recording::{self, Recording};
 use crate::rim::Rim;
 use crate::{ServerConfig, StartError};
 
@@ -17,6 +20,8 @@ pub struct Server {
     address: SocketAddr,
     connections: usize,
     grace: Duration,
+    proxy: Option<Proxy>,
+    rim: Arc<Rim>,
 }
 
 impl Server {
@@ -35,12 +40,20 @@ impl Server {
                 Ok((Ok(()), _)) | Err(_) => {}
             }
         }
-        let rim = Arc::new(Rim::new(&config, engine, Metrics::new()?));
-        let listener = Listener::bind(&config, rim).await?;
+        let recording = match &config.recording {
+            Some(config) => Some(Recording::open(config, Arc::clone(&engine)).await?),
+            None => None,
+        };
+        let rim = Arc::new(Rim::new(&config, engine, Metrics::new()?, recording));
+        let listener = Listener::bind(&config, Arc::clone(&rim)).await?;
+        let proxy = match config.recording.and_then(|recording| recording.proxy) {
+            Some(proxy) => recording::bind_proxy(proxy, &rim).await?,
+            None => None,
+        };
         let address =
             listener.address().map_err(|source| StartError::Listen { address: config.address, source })?;
         let (connections, grace) = (config.limits.connections, config.timeouts.shutdown);
-        Ok(Server { listener, address, connections, grace })
+        Ok(Server { listener, address, connections, grace, proxy, rim })
     }
 
     /// Where it listens; with the real port where 0 was asked for.
@@ -49,9 +62,35 @@ impl Server {
         self.address
     }
 
+    /// Where the proxy listens, if there is one.
+    #[must_use]
+    pub fn proxy_address(&self) -> Option<SocketAddr> {
+        self.proxy.as_ref().map(Proxy::address)
+    }
+
     /// Serves until `shutdown` is done. Then it takes no more connections, lets what it has begun end within the
     /// shutdown time, and cuts off what has not.
     pub async fn serve(self, shutdown: impl Future<Output = ()>) -> Ended {
-        self.listener.serve(self.connections, self.grace, shutdown).await
+        let stop = CancellationToken::new();
+        let proxied = async {
+            match self.proxy {
+                Some(proxy) => proxy.serve(stop.cancelled()).await,
+                None => 0,
+            }
+        };
+        let stopping = async {
+            shutdown.await;
+            stop.cancel();
+        };
+        let served = self.listener.serve(self.connections, self.grace, stop.cancelled());
+        let (ended, cut, ()) = tokio::join!(served, proxied, stopping);
+        if let Some(recording) = &self.rim.recording {
+            recording.recorder.flush(self.grace).await;
+        }
+        match ended {
+            Ended::Clean if cut == 0 => Ended::Clean,
+            Ended::Clean => Ended::Cut { connections: cut },
+            Ended::Cut { connections } => Ended::Cut { connections: connections + cut },
+        }
     }
 }

@@ -1,7 +1,9 @@
 //! One command, one file.
 
+pub(crate) mod ca;
 pub(crate) mod completion;
 pub(crate) mod import_openapi;
+mod recording;
 pub(crate) mod render;
 pub(crate) mod serve;
 pub(crate) mod settings;
@@ -20,6 +22,7 @@ pub(crate) type Outcome = Result<u8, Failure>;
 pub(crate) fn run(cli: &Cli) -> Outcome {
     match &cli.command {
         None => serve::run(&settings(&cli.flags)?),
+        Some(Command::Ca(args)) => ca::run(args),
         Some(Command::Completion(args)) => completion::run(args),
         Some(Command::ImportOpenapi(args)) => import_openapi::run(args, &settings(&args.flags.as_flags())?),
         Some(Command::Render(args)) => render::run(args),

@@ -7,7 +7,7 @@ use api_mock_server::{Ended, Identity, Server, ServerConfig, StartError};
 use api_mock_store::StoreOptions;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use super::Outcome;
+use super::{Outcome, recording};
 use crate::exit::{self, Failure};
 use crate::settings::Settings;
 
@@ -32,10 +32,12 @@ pub(crate) fn run(settings: &Settings) -> Outcome {
             env!("CARGO_PKG_VERSION"),
             settings.text("data_dir"),
         );
-        eprintln!(
-            "  recording is not part of this version: proxy port {} is not opened",
-            settings.proxy_port()
-        );
+        if let Some(proxy) = server.proxy_address() {
+            eprintln!(
+                "  recording proxy on http://{proxy} ({}); for HTTPS, clients trust what `api-mock-service ca` prints",
+                settings.text("record_mode")
+            );
+        }
         if !address.ip().is_loopback() && !is_guarded {
             eprintln!(
                 "  others may reach this address, and the admin API asks for no token: see --admin-token-file"
@@ -103,6 +105,7 @@ fn config(settings: &Settings) -> Result<ServerConfig, Failure> {
         identity: identity(settings).map_err(cannot_start)?,
         admin_token: token.map(Into::into),
         asset_dir: settings.path("asset_dir").map(Into::into),
+        recording: Some(recording::config(settings)?),
         ..ServerConfig::default()
     };
     for origin in settings.text("admin_origins").split(',').map(str::trim).filter(|origin| !origin.is_empty())
@@ -141,7 +144,8 @@ pub(super) fn store_options(settings: &Settings) -> StoreOptions {
     let mut options = StoreOptions::in_folder(settings.text("data_dir"));
     let upload = settings.size("max_upload_bytes") as u64;
     options.max_scenario_bytes = options.max_scenario_bytes.min(upload);
-    options.max_fixture_bytes = options.max_fixture_bytes.max(upload);
+    let recorded = settings.size("max_record_bytes") as u64;
+    options.max_fixture_bytes = options.max_fixture_bytes.max(upload).max(recorded);
     options
 }
 

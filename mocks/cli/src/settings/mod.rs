@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 pub(crate) use file::ConfigFile;
 pub(crate) use table::SETTINGS;
-pub(crate) use value::Kind;
+pub(crate) use value::{Kind, body_match, proxy};
 
 use crate::args::Flags;
 
@@ -25,6 +25,8 @@ pub(crate) enum SettingsError {
     EqualPorts(u16),
     #[error("--tls-cert and --tls-key belong together")]
     HalfCertificate,
+    #[error("upstream_cert and upstream_key belong together")]
+    HalfUpstreamCertificate,
     #[error("cannot read {path}", path = path.display())]
     Read { path: PathBuf, source: std::io::Error },
     #[error("{path}: {message}", path = path.display())]
@@ -92,6 +94,9 @@ impl Settings {
         let (http, proxy) = (self.http_port(), self.proxy_port());
         if http == proxy && http != 0 {
             return Err(SettingsError::EqualPorts(http));
+        }
+        if self.text("upstream_cert").is_empty() != self.text("upstream_key").is_empty() {
+            return Err(SettingsError::HalfUpstreamCertificate);
         }
         if self.text("tls_cert").is_empty() != self.text("tls_key").is_empty() {
             return Err(SettingsError::HalfCertificate);
@@ -174,6 +179,7 @@ impl Flags {
         let named = [
             ("http_port", &self.http_port),
             ("proxy_port", &self.proxy_port),
+            ("record_mode", &self.record_mode),
             ("data_dir", &self.data_dir),
             ("asset_dir", &self.asset_dir),
             ("host", &self.host),
@@ -184,6 +190,7 @@ impl Flags {
             ("admin_token_file", &self.admin_token_file),
         ];
         given.extend(named.into_iter().filter_map(|(name, value)| Some((name, value.clone()?))));
+        given.extend(self.insecure_upstream.then(|| ("insecure_upstream", "true".to_owned())));
         given.extend(self.tls.then(|| ("tls", "true".to_owned())));
         Ok(given)
     }

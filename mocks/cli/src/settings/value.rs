@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+use api_mock_recorder::{BodyMatch, Mode, Names};
 use api_mock_template::time::GoDuration;
 
 /// What a setting's value must be.
@@ -19,6 +20,12 @@ pub(crate) enum Kind {
     Text,
     /// As text, but never shown.
     Secret,
+    /// What the recording proxy does.
+    Mode,
+    BodyMatch,
+    /// An expression for names.
+    Names,
+    ProxyUrl,
 }
 
 impl Kind {
@@ -31,6 +38,10 @@ impl Kind {
             Kind::Switch => "true or false",
             Kind::Host => "an address such as 127.0.0.1 or 0.0.0.0, or localhost",
             Kind::Text | Kind::Secret => "text",
+            Kind::Mode => "record-missing, record, playback, passthrough or spy",
+            Kind::BodyMatch => "shape or exact",
+            Kind::Names => "a regular expression",
+            Kind::ProxyUrl => "an address such as http://proxy.example:3128",
         }
     }
 
@@ -44,6 +55,10 @@ impl Kind {
             Kind::Switch => switch(text).is_some(),
             Kind::Host => host(text).is_some(),
             Kind::Text | Kind::Secret => true,
+            Kind::Mode => text.parse::<Mode>().is_ok(),
+            Kind::BodyMatch => body_match(text).is_some(),
+            Kind::Names => text.parse::<Names>().is_ok(),
+            Kind::ProxyUrl => text.is_empty() || proxy(text).is_some(),
         }
     }
 }
@@ -65,6 +80,21 @@ pub(crate) fn size(text: &str) -> Option<u64> {
 
 pub(crate) fn duration(text: &str) -> Option<Duration> {
     text.parse::<GoDuration>().ok()?.to_std()
+}
+
+pub(crate) fn body_match(text: &str) -> Option<BodyMatch> {
+    match text {
+        "shape" => Some(BodyMatch::Shape),
+        "exact" => Some(BodyMatch::Exact),
+        _ => None,
+    }
+}
+
+/// Host and port.
+pub(crate) fn proxy(text: &str) -> Option<(String, u16)> {
+    let url: http::Uri = text.parse().ok()?;
+    let host = url.host().filter(|_| url.scheme_str() == Some("http"))?;
+    Some((host.trim_matches(['[', ']']).to_owned(), url.port_u16().unwrap_or(80)))
 }
 
 pub(crate) fn switch(text: &str) -> Option<bool> {

@@ -3,6 +3,7 @@
 mod assets;
 mod fixtures;
 mod guard;
+mod recording;
 mod scenarios;
 mod specification;
 
@@ -79,6 +80,8 @@ pub(crate) async fn answer(rim: &Rim, route: &Route, asked: Asked<'_>) -> Result
         Action::PutFixture => fixtures::put(rim, asked).await,
         Action::DeleteFixture => fixtures::delete(rim, asked).await,
         Action::ImportSpecification => specification::put(rim, asked).await,
+        Action::Call => recording::call(rim, asked).await,
+        Action::Certificate => recording::certificate(rim),
         Action::GetAsset => assets::get(rim, asked.target.path).await,
         Action::Health => Ok(reply::json(StatusCode::OK, &json!({"status": "ok"}))),
         Action::Metrics => metrics(rim),
