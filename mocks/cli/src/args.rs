@@ -108,6 +108,9 @@ impl DataFlags {
 pub(crate) enum Command {
     /// Print the certificate that clients of the recording proxy are to trust
     Ca(commands::ca::Args),
+    /// Executes chaos client: tries scenarios on a real service and checks its answers
+    #[command(visible_alias = "producer-contract")]
+    Chaos(Box<commands::chaos::Args>),
     /// Generate the autocompletion script for the specified shell
     Completion(commands::completion::Args),
     /// Make scenarios of an API specification (OpenAPI, Swagger), or follow one that changed

@@ -20,6 +20,8 @@ pub(crate) const CANNOT_LISTEN: u8 = 5;
 pub(crate) const CUT_OFF: u8 = 6;
 /// A specification cannot be imported, or, where that was asked for, not whole.
 pub(crate) const BAD_SPECIFICATION: u8 = 7;
+/// A service did not answer as the scenarios promise.
+pub(crate) const BROKEN_PROMISE: u8 = 8;
 
 /// The table of codes, for `--help`.
 pub(crate) const HELP: &str = "\
@@ -32,6 +34,7 @@ Exit codes:
   5  the server cannot listen: port taken, or certificate no good
   6  the shutdown cut requests off that took too long
   7  the specification cannot be imported (import-openapi)
+  8  a service did not answer as the scenarios promise (chaos)
   130, 143  ended by a second Ctrl-C or SIGTERM
 
 Data goes to stdout, words go to stderr.";

@@ -101,3 +101,13 @@ fn the_page_on_scenario_files_works_as_printed() {
 fn the_page_on_templates_works_as_printed() {
     try_page("docs/mocks/templates.md");
 }
+
+#[test]
+fn the_page_on_specifications_works_as_printed() {
+    try_page("docs/mocks/import-openapi.md");
+}
+
+#[test]
+fn the_page_on_testing_a_service_works_as_printed() {
+    try_page("docs/mocks/test-a-service.md");
+}

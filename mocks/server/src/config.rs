@@ -32,6 +32,9 @@ pub struct ServerConfig {
     pub admin_origins: Vec<HeaderValue>,
     /// Record, with `/_proxy` and a proxy. Default: not.
     pub recording: Option<RecordingConfig>,
+    /// Whether the chaos client, asked through the admin API, may try services in private networks. It may always try
+    /// those of this machine and public ones. Default: it may not.
+    pub chaos_private: bool,
     /// Sizes and numbers.
     pub limits: ServerLimits,
     /// Times.
@@ -46,6 +49,7 @@ impl Default for ServerConfig {
             admin_token: None,
             asset_dir: None,
             admin_origins: Vec::new(),
+            chaos_private: false,
             recording: None,
             limits: ServerLimits::default(),
             timeouts: Timeouts::default(),

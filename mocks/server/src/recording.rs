@@ -57,7 +57,10 @@ impl Local for Rim {
             && !matches!(routes::find(method, path), Found::Playback)
     }
 
-    fn answer(&self, request: Request<Incoming>) -> Pin<Box<dyn Future<Output = Response<Body>> + Send + '_>> {
+    fn answer(
+        &self,
+        request: Request<Incoming>,
+    ) -> Pin<Box<dyn Future<Output = Response<Body>> + Send + '_>> {
         Box::pin(async {
             let answered = Rim::answer(self, request).await;
             answered.map(|body| body.map_err(Into::into).boxed_unsync())

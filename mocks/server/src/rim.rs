@@ -23,6 +23,9 @@ use crate::recording::Recording;
 use crate::reply::{self, Reply, ReplyBody};
 use crate::routes::{self, Found, Parameters, Route};
 
+/// Runs of the chaos client at a time.
+const CHAOS_RUNS: usize = 2;
+
 /// What all requests share.
 pub(crate) struct Rim {
     pub(crate) engine: Arc<Engine>,
@@ -32,6 +35,8 @@ pub(crate) struct Rim {
     pub(crate) recording: Option<Recording>,
     admin_token: Option<AdminToken>,
     admin_origins: Vec<HeaderValue>,
+    pub(crate) chaos_slots: Semaphore,
+    pub(crate) chaos_private: bool,
     admin_slots: Semaphore,
     body_bytes: usize,
     upload_bytes: usize,
@@ -54,6 +59,8 @@ impl Rim {
             recording,
             admin_token: config.admin_token.clone(),
             admin_origins: config.admin_origins.clone(),
+            chaos_slots: Semaphore::new(CHAOS_RUNS),
+            chaos_private: config.chaos_private,
             admin_slots: Semaphore::new(config.limits.admin_requests.max(1)),
             body_bytes: config.limits.body_bytes,
             upload_bytes: config.limits.upload_bytes,
@@ -96,7 +103,8 @@ impl Rim {
         admin::admit(head, route.is_open, self.admin_token.as_ref(), &self.admin_origins)?;
         let target = Target::of(parameters)?;
         let body = body::read(body, self.upload_bytes, self.body_timeout).await?;
-        let slot = if route.is_open { None } else { self.admin_slots.acquire().await.ok() };
+        let is_free = route.is_open || route.action.is_long();
+        let slot = if is_free { None } else { self.admin_slots.acquire().await.ok() };
         let answered = admin::answer(self, route, Asked { head, body, target }).await;
         drop(slot);
         answered

@@ -15,6 +15,8 @@ pub(crate) enum Action {
     GetFixture,
     PutFixture,
     DeleteFixture,
+    TryGroup,
+    TryScenario,
     ImportSpecification,
     Call,
     Certificate,
@@ -22,6 +24,13 @@ pub(crate) enum Action {
     Health,
     Metrics,
     Document,
+}
+
+impl Action {
+    /// Whether it goes on for as long as some service wants: it must not take the place of uploads.
+    pub(crate) fn is_long(self) -> bool {
+        matches!(self, Action::TryGroup | Action::TryScenario)
+    }
 }
 
 /// A line of the table.
@@ -56,6 +65,10 @@ pub(crate) const ROUTES: &[Route] = &[
     admin(Method::GET, "/_fixtures/{method}/{name}/{path}", Action::GetFixture),
     admin(Method::POST, "/_fixtures/{method}/{name}/{path}", Action::PutFixture),
     admin(Method::DELETE, "/_fixtures/{method}/{name}/{path}", Action::DeleteFixture),
+    admin(Method::POST, "/_chaos/{group}", Action::TryGroup),
+    admin(Method::POST, "/_chaos/{method}/{name}/{path}", Action::TryScenario),
+    admin(Method::POST, "/_contracts/{group}", Action::TryGroup),
+    admin(Method::POST, "/_contracts/{method}/{name}/{path}", Action::TryScenario),
     admin(Method::POST, "/_oapi", Action::ImportSpecification),
     // HEAD is among them, as it is with every GET.
     admin(Method::GET, "/_proxy", Action::Call),
@@ -74,6 +87,7 @@ pub(crate) const ROUTES: &[Route] = &[
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Parameters<'p> {
     pub(crate) method: &'p str,
+    /// Or the group.
     pub(crate) name: &'p str,
     /// With its leading slash.
     pub(crate) path: &'p str,
@@ -129,7 +143,7 @@ fn parameters<'p>(pattern: &str, path: &'p str) -> Option<Parameters<'p>> {
         let (said, left) = next_part(path)?;
         match part {
             "{method}" if !said.is_empty() => taken.method = said,
-            "{name}" if !said.is_empty() => taken.name = said,
+            "{name}" | "{group}" if !said.is_empty() => taken.name = said,
             part if part == said => {}
             _ => return None,
         }

@@ -1,6 +1,7 @@
 //! One command, one file.
 
 pub(crate) mod ca;
+pub(crate) mod chaos;
 pub(crate) mod completion;
 pub(crate) mod import_openapi;
 mod recording;
@@ -23,6 +24,7 @@ pub(crate) fn run(cli: &Cli) -> Outcome {
     match &cli.command {
         None => serve::run(&settings(&cli.flags)?),
         Some(Command::Ca(args)) => ca::run(args),
+        Some(Command::Chaos(args)) => chaos::run_it(args, &settings(&args.flags.as_flags())?),
         Some(Command::Completion(args)) => completion::run(args),
         Some(Command::ImportOpenapi(args)) => import_openapi::run(args, &settings(&args.flags.as_flags())?),
         Some(Command::Render(args)) => render::run(args),

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use api_mock_recorder::{
-    AddressGuard, FileOptions, Mode, Names, ProxyConfig, RecorderOptions, Redaction, UpstreamOptions, certificates,
-    private_key,
+    AddressGuard, FileOptions, Mode, Names, ProxyConfig, RecorderOptions, Redaction, UpstreamOptions,
+    certificates, private_key,
 };
 use api_mock_server::RecordingConfig;
 

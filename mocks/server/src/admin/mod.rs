@@ -1,6 +1,7 @@
 //! The admin API: who may use it, and one file for each kind of thing that it serves.
 
 mod assets;
+mod chaos;
 mod fixtures;
 mod guard;
 mod recording;
@@ -79,6 +80,8 @@ pub(crate) async fn answer(rim: &Rim, route: &Route, asked: Asked<'_>) -> Result
         Action::GetFixture => fixtures::get(rim, &asked.target),
         Action::PutFixture => fixtures::put(rim, asked).await,
         Action::DeleteFixture => fixtures::delete(rim, asked).await,
+        Action::TryGroup => chaos::group(rim, asked).await,
+        Action::TryScenario => chaos::scenario(rim, asked).await,
         Action::ImportSpecification => specification::put(rim, asked).await,
         Action::Call => recording::call(rim, asked).await,
         Action::Certificate => recording::certificate(rim),

@@ -5,6 +5,7 @@
 mod support;
 
 mod admin;
+mod chaos;
 mod defects;
 mod encrypted;
 mod ending;
