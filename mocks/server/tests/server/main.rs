@@ -9,6 +9,7 @@ mod chaos;
 mod defects;
 mod encrypted;
 mod ending;
+mod recording;
 mod reference_files;
 mod specifications;
 mod walk_through;

@@ -95,6 +95,8 @@ pub fn engine(folder: &Path) -> Arc<Engine> {
 /// A running server; it ends with the test.
 pub struct TestServer {
     pub address: SocketAddr,
+    /// Of the recording proxy, if it has one.
+    pub proxy: Option<SocketAddr>,
     folder: PathBuf,
     /// Removed at the end.
     _own: Option<tempfile::TempDir>,
@@ -124,13 +126,14 @@ impl TestServer {
             tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         let engine = engine(folder);
         let server = runtime.block_on(Server::bind(config, engine)).unwrap();
-        let address = server.address();
+        let (address, proxy) = (server.address(), server.proxy_address());
         let (stop, stopped) = oneshot::channel();
         let task = runtime.spawn(server.serve(async move {
             let _ = stopped.await;
         }));
         TestServer {
             address,
+            proxy,
             folder: folder.to_owned(),
             _own: None,
             stop: Some(stop),
