@@ -63,6 +63,7 @@ pub(crate) struct Plan {
     /// Tells its requests from those of other scenarios, whatever else is in the run.
     pub(crate) salt: u64,
     pub(crate) method: Method,
+    pub(crate) is_imported: bool,
     pieces: Vec<Piece>,
     query: Vec<(String, Maker)>,
     headers: Vec<(HeaderName, Maker)>,
@@ -105,6 +106,7 @@ impl Plan {
         Plan {
             salt,
             path: scenario.path.clone(),
+            is_imported: contract.is_imported,
             method,
             pieces: pieces(&scenario.path, example),
             query: query(contract, options, examples),

@@ -46,6 +46,8 @@ impl Progress {
 /// What all workers share.
 struct Shared {
     plans: Vec<Plan>,
+    /// Of scenarios that are not tried, but whose answers may come.
+    others: Vec<Plan>,
     target: Option<Arc<Target>>,
     origin: String,
     options: RunOptions,
@@ -92,6 +94,7 @@ pub async fn run(
     let workers =
         options.concurrency.clamp(1, MAX_CONCURRENCY).min(usize::try_from(all).unwrap_or(usize::MAX));
     let shared = Arc::new(Shared {
+        others: skipped.iter().map(|contract| Plan::new(contract, &options)).collect(),
         plans: tried.iter().map(|contract| Plan::new(contract, &options)).collect(),
         origin: target.origin.clone(),
         target: (!options.dry_run).then(|| Arc::new(target)),
@@ -190,8 +193,8 @@ impl Shared {
         !self.is_late.load(Ordering::Relaxed)
     }
 
-    /// Checks an answer by the scenario, or by another one of the same method and path that has this status: another
-    /// success, or, if that is allowed, any.
+    /// Checks an answer by the scenario; or by others of the same method and path that have this status: another
+    /// success, another form of an answer of a specification, or, if that is allowed, any.
     fn check(
         &self,
         plan: &Plan,
@@ -199,18 +202,31 @@ impl Shared {
         request: &Prepared,
         draw: &mut Draw,
     ) -> Result<(), String> {
+        let mut check = |plan: &Plan| plan.answer.check(answer, &request.method, &request.data, draw);
+        let checked = check(plan);
         let status = answer.status.as_u16();
-        let may_be_another = self.options.accept_documented || (200..300).contains(&status);
-        let other = (may_be_another && !plan.answer.accepts(answer.status))
-            .then(|| {
-                self.plans.iter().find(|other| {
-                    other.method == plan.method
-                        && other.path == plan.path
-                        && other.answer.status == Some(status)
-                })
-            })
-            .flatten();
-        other.unwrap_or(plan).answer.check(answer, &request.method, &request.data, draw)
+        let may_be_another = self.options.accept_documented
+            || (200..300).contains(&status) && (plan.is_imported || !plan.answer.accepts(answer.status));
+        if checked.is_ok() || !may_be_another {
+            return checked;
+        }
+        let mut told = checked;
+        for other in self.plans.iter().chain(&self.others) {
+            let is_meant = other.method == plan.method
+                && other.path == plan.path
+                && other.answer.status == Some(status)
+                && other.address != plan.address;
+            if !is_meant {
+                continue;
+            }
+            match check(other) {
+                Ok(()) => return Ok(()),
+                // What promises this status says better what is wrong.
+                wrong if !plan.answer.accepts(answer.status) => told = wrong,
+                Err(_) => {}
+            }
+        }
+        told
     }
 
     fn count(&self, at: usize, number: u64, execution: u64, result: Result<(), (String, Option<&Prepared>)>) {

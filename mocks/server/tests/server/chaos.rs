@@ -149,3 +149,24 @@ components:
     let answer = chaos(&server, "/_chaos/Pets", &body).json();
     assert_eq!((&answer["failed"], &answer["succeeded"]), (&json!(0), &json!(10)), "{answer}");
 }
+
+#[test]
+fn mocks_of_real_specifications_keep_their_own_promises() {
+    let folder = std::path::PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data/openapi");
+    let Ok(files) = folder.read_dir() else {
+        eprintln!("skipped: there are no specifications in {}", folder.display());
+        return;
+    };
+    for file in files.map(|file| file.unwrap().path()) {
+        // The same mock asks and answers: it asks in the name of a client.
+        let server = TestServer::start();
+        let spec = std::fs::read(&file).unwrap();
+        assert_eq!(ask(server.address, "POST", "/_oapi?group=all", &[], &spec).status, 200);
+        let body = json!({
+            "base_url": base_url(&server), "execution_times": 10, "accept_documented": true, "concurrency": 2
+        });
+        let report = chaos(&server, "/_chaos/all", &body).json();
+        assert_eq!(report["failed"], 0, "{}: {}", file.display(), report["errors"]);
+        assert!(report["succeeded"].as_u64().unwrap() >= 10, "{}", file.display());
+    }
+}
