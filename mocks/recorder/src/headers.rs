@@ -1,8 +1,8 @@
 //! Headers that are a matter of one connection, and how names are written in files.
 
 use http::header::{
-    CONNECTION, CONTENT_LENGTH, DATE, HeaderMap, HeaderName, HeaderValue, TE, TRAILER, TRANSFER_ENCODING,
-    UPGRADE,
+    CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, DATE, HeaderMap, HeaderName, HeaderValue, TE, TRAILER,
+    TRANSFER_ENCODING, UPGRADE,
 };
 
 /// Forces, with `true`, that an exchange is recorded; with `false`, that it is not.
@@ -57,6 +57,12 @@ pub(crate) fn remove_ours(headers: &mut HeaderMap) {
     for name in ours {
         headers.remove(name);
     }
+}
+
+/// Whether a request is a call of gRPC, which goes on while it is answered.
+pub(crate) fn is_grpc(headers: &HeaderMap) -> bool {
+    let kind = first(headers, &CONTENT_TYPE).unwrap_or_default().trim_start();
+    kind.get(..16).is_some_and(|begin| begin.eq_ignore_ascii_case("application/grpc"))
 }
 
 /// `content-type` as people write it: `Content-Type`.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use api_mock_engine::Engine;
 use bytes::Bytes;
-use http::header::{ACCEPT_ENCODING, HOST, IF_MODIFIED_SINCE, IF_NONE_MATCH};
+use http::header::{ACCEPT_ENCODING, EXPECT, HOST, IF_MODIFIED_SINCE, IF_NONE_MATCH, TE};
 use http::request::Parts;
 use http::{HeaderValue, Request, Response, StatusCode, Uri, Version};
 use hyper::body::Incoming;
@@ -189,7 +189,14 @@ pub(crate) fn upwards(mut head: Parts, records: bool) -> Parts {
     head.extensions = http::Extensions::new();
     head.version = Version::HTTP_11;
     let headers = &mut head.headers;
+    // Services of gRPC want to be told that trailers are welcome; they always are.
+    let wants_trailers = headers::is_grpc(headers) && headers.contains_key(TE);
     headers::remove_hop_by_hop(headers);
+    if wants_trailers {
+        headers.insert(TE, HeaderValue::from_static("trailers"));
+    }
+    // Whoever waited for a word before sending has had it from us.
+    headers.remove(EXPECT);
     headers::remove_ours(headers);
     // Made anew from the address.
     headers.remove(HOST);

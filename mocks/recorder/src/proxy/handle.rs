@@ -123,8 +123,7 @@ async fn exchange(
         return switch(shared, head).await;
     }
     // Calls of gRPC go on while they are answered: they can be neither held back nor replayed.
-    let is_grpc = headers::first(&head.headers, &CONTENT_TYPE)
-        .is_some_and(|kind| kind.trim_start().to_ascii_lowercase().starts_with("application/grpc"));
+    let is_grpc = headers::is_grpc(&head.headers);
     let records = wanted.records && !is_grpc;
     let source = if wanted.plays && !is_grpc {
         match body::collect(body, recorder.options.max_matched_bytes, timeouts.body).await {

@@ -133,8 +133,9 @@ fn add_query(scenario: &mut Scenario, query: &[(String, String)], options: &File
         let is_secret = options.redaction.is_secret_parameter(name);
         let value_kept = if is_secret { super::REDACTED } else { value };
         examples.set(literal(name), literal(value_kept));
-        if !is_secret && options.match_query.include(name) {
-            rules.push((literal(name), exactly(value)));
+        // Names with braces cannot stand in a rule: there, they would be directives.
+        if !is_secret && !name.contains("{{") && options.match_query.include(name) {
+            rules.push((name.clone(), exactly(value)));
         }
     }
     rules.sort();

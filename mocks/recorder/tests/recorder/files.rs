@@ -1,7 +1,7 @@
 //! What is written.
 
 use api_mock_engine::{Engine, EngineOptions, Request};
-use api_mock_recorder::{BodyMatch, Exchange, FileOptions, Names, recording};
+use api_mock_recorder::{BodyMatch, Exchange, FileOptions, Names, Redaction, recording};
 use api_mock_scenario::{Format, Scenario};
 use api_mock_store::StoreOptions;
 use bytes::Bytes;
@@ -274,5 +274,106 @@ fn what_cannot_be_recorded_says_why() {
     for path in ["/a/../b", "/%2e%2e/x", "/a%00b", "/a%0Ab"] {
         let why = refused("GET", &format!("http://a.test{path}"));
         assert_eq!(why.as_deref(), Some("scenarios cannot have this path"), "{path}");
+    }
+}
+
+/// Chance that is the same in each run.
+struct Chance(u64);
+
+impl Chance {
+    fn below(&mut self, limit: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        usize::try_from(self.0 % limit as u64).unwrap()
+    }
+
+    fn text(&mut self) -> String {
+        const PARTS: [&str; 40] = [
+            "",
+            "a",
+            "Word",
+            "7",
+            "2022",
+            "-",
+            "--",
+            ".",
+            "..",
+            "@",
+            "%",
+            "(",
+            ")",
+            "#",
+            "$",
+            "*",
+            "+",
+            "?",
+            "[",
+            "]",
+            "{",
+            "}",
+            "{{",
+            "}}",
+            "|",
+            "^",
+            "\\",
+            "/",
+            " ",
+            "\n",
+            "\t",
+            "\"",
+            "'",
+            "é",
+            "日",
+            "__number__",
+            "__string__",
+            "\u{0}",
+            "\u{2028}",
+            "&~",
+        ];
+        (0..self.below(6)).map(|_| PARTS[self.below(PARTS.len())]).collect()
+    }
+
+    fn value(&mut self, depth: usize) -> serde_json::Value {
+        use serde_json::{Value, json};
+        match self.below(if depth > 3 { 7 } else { 9 }) {
+            0 => Value::Null,
+            1 => json!(self.below(2) == 0),
+            2 => json!(self.0 as i64),
+            3 => json!(self.0 as f64 / 1e9),
+            4..7 => json!(self.text()),
+            7 => Value::Array((0..self.below(4)).map(|_| self.value(depth + 1)).collect()),
+            _ => Value::Object((0..self.below(5)).map(|_| (self.text(), self.value(depth + 1))).collect()),
+        }
+    }
+}
+
+#[test]
+fn any_exchange_is_played_back_to_itself() {
+    let mut chance = Chance(0x9e37_79b9_7f4a_7c15);
+    for round in 0..400 {
+        let (engine, _) = Engine::open(StoreOptions::in_memory(), EngineOptions::default()).unwrap();
+        let mut made = exchange(Method::POST, "http://a.test/x", chance.value(0).to_string());
+        let encode = |text: &str| text.bytes().map(|byte| format!("%{byte:02x}")).collect::<String>();
+        let (name, value) = (encode(&chance.text()), encode(&chance.text()));
+        made.url = format!("http://a.test/x?{name}={value}&n={round}").parse().unwrap();
+        made.headers = headers(&[("content-type", "application/json")]);
+        let json = if chance.below(2) == 0 { chance.value(0).to_string() } else { chance.text() };
+        made.body = Some(json.into());
+        for match_body in [BodyMatch::Shape, BodyMatch::Exact] {
+            let options = FileOptions { match_body, redaction: Redaction::none(), ..FileOptions::default() };
+            let scenario = recording(&made, &options).unwrap().scenario;
+            engine
+                .store()
+                .put_scenario(&scenario)
+                .unwrap_or_else(|why| panic!("{why}\n{}", scenario.to_yaml()));
+            let target = made.url.path_and_query().unwrap().as_str();
+            let request =
+                Request::new(Method::POST, target, made.headers.clone(), made.body.clone().unwrap());
+            let answer = engine.answer(&request);
+            let answer =
+                answer.unwrap_or_else(|why| panic!("{}\n{made:?}\n{}", why.to_json(), scenario.to_yaml()));
+            assert!(answer.body == made.answer_body, "{made:?}\n{}", scenario.to_yaml());
+        }
     }
 }

@@ -343,6 +343,8 @@ async fn defect_l22_what_concerns_one_connection_is_neither_forwarded_nor_record
         ("proxy-connection", "keep-alive"),
         ("accept-encoding", "gzip, br"),
         ("if-none-match", "\"1\""),
+        ("te", "trailers"),
+        ("expect", "100-continue"),
         ("x-stays", "1"),
     ];
     ask(proxy.address, request("GET", &service.url("/x"), &headers, "")).await;
