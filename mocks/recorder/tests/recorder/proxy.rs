@@ -411,3 +411,41 @@ async fn many_clients_at_a_time_record_each_exchange_once() {
     assert_eq!(proxy.recorder.counts(), (20, 0));
     proxy.end().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn services_behind_another_proxy_are_reached() {
+    let (one, two) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let (plain, secure) = (Service::start(false).await, Service::start(true).await);
+    let far = Recording::start(two.path(), mode(Mode::Passthrough), trusting(&secure)).await;
+    let upstream = UpstreamOptions {
+        proxy: Some(("127.0.0.1".to_owned(), far.address.port())),
+        extra_roots: vec![far.authority.certificate_der().to_vec().into()],
+        ..UpstreamOptions::default()
+    };
+    let options = RecorderOptions { upstream, ..RecorderOptions::default() };
+    let near = Recording::start(one.path(), ProxyConfig::default(), options).await;
+    assert_eq!(get(near.address, &plain.url("/binary")).await.body, all_bytes());
+    let url = format!("https://localhost:{}/binary", secure.address.port());
+    let alone = request("GET", &url, &[("x-mock-record", "true")], "");
+    let got = ask_securely(near.address, &near.authority, b"h2", alone).await.unwrap();
+    assert_eq!((got.status, got.body), (200, all_bytes().into()));
+    assert_eq!((plain.hits(), secure.hits()), (1, 1));
+    assert_eq!((near.names().await.len(), far.names().await.len()), (1, 0));
+    near.end().await;
+    far.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_end_of_the_proxy_does_not_wait_for_streams_without_end() {
+    let (folder, service) = (tempfile::tempdir().unwrap(), Service::start(false).await);
+    let mut config = ProxyConfig::default();
+    config.timeouts.shutdown = Duration::from_millis(200);
+    let proxy = Recording::start(folder.path(), config, RecorderOptions::default()).await;
+    let mut stream = tokio::net::TcpStream::connect(proxy.address).await.unwrap();
+    let events = format!("GET {} HTTP/1.1\r\nHost: x\r\n\r\n", service.url("/events"));
+    stream.write_all(events.as_bytes()).await.unwrap();
+    stream.read_u8().await.unwrap();
+    let idle = tunnel(proxy.address, "silent.test:443").await;
+    assert_eq!(proxy.end().await, 1);
+    drop(idle);
+}
