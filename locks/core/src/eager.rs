@@ -118,7 +118,7 @@ mod tests {
     fn only_who_is_alone_is_eager() {
         let eager = Eager::default();
         assert!(yields(&eager));
-        let mut other = Box::pin(eager.wait(pending::<()>(), || pending()));
+        let mut other = Box::pin(eager.wait(pending::<()>(), pending));
         assert!(other.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
         assert!(!yields(&eager));
         drop(other);
@@ -137,7 +137,7 @@ mod tests {
         }
         assert!((1..=12).contains(&tried), "{tried} of 1,000 were tried");
         while !yields(&eager) {}
-        let mut answered = pin!(eager.wait(ready(1), || pending()));
+        let mut answered = pin!(eager.wait(ready(1), pending));
         assert!(answered.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready());
         assert!(yields(&eager));
     }
