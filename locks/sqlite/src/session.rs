@@ -18,6 +18,8 @@ use crate::statements::{PURGE_LIMIT, Statements};
 
 /// The longest pause before a locked file is tried again. Transactions here take some tens of microseconds.
 const LONGEST_PAUSE: Duration = Duration::from_millis(1);
+/// How often to look whether the file is still the one at the path.
+const LOOK_EVERY: Duration = Duration::from_millis(1);
 /// More statements than there are, so that each is compiled once.
 const STATEMENT_CACHE: usize = 64;
 
@@ -47,6 +49,8 @@ pub(crate) struct Session {
     quick: bool,
     /// Which file was opened; none in memory.
     file: Option<FileId>,
+    /// When the path was last seen to lead there.
+    seen: Cell<Instant>,
     /// When the busy handler gives up.
     give_up_at: Arc<Mutex<Instant>>,
     /// Lease clock = time since boot + this. None until the first transaction that needs it.
@@ -74,6 +78,7 @@ impl Session {
             connection,
             sql: Statements::new(&settings.tables),
             file: FileId::of(&settings.place),
+            seen: Cell::new(Instant::now()),
             settings,
             read_only,
             quick: false,
@@ -93,9 +98,17 @@ impl Session {
     }
 
     /// Whether the path leads to another file now than the one that is open: that one was deleted or replaced, and other
-    /// processes do not see what is written to it.
+    /// processes do not see what is written to it. What was granted shortly before such a deed is lost by it in any case, so
+    /// it is enough to look every [`LOOK_EVERY`].
     pub(crate) fn lost_its_file(&self) -> bool {
-        self.file.is_some() && FileId::of(&self.settings.place) != self.file
+        if self.file.is_none() || self.seen.get().elapsed() < LOOK_EVERY {
+            return false;
+        }
+        let lost = FileId::of(&self.settings.place) != self.file;
+        if !lost {
+            self.seen.set(Instant::now());
+        }
+        lost
     }
 
     /// Write-ahead log, synced at checkpoints only. A commit that power loss undoes was of a holder that the power loss
