@@ -27,19 +27,64 @@ const RAREST: u32 = 1_024;
 /// ```
 #[derive(Debug, Default)]
 pub struct Eager {
-    waiting: AtomicU32,
+    callers: Callers,
+    worth: Worth,
+}
+
+/// Counts calls under way.
+#[derive(Debug, Default)]
+pub struct Callers(AtomicU32);
+
+/// A call under way; counts itself out, also when its future is dropped.
+#[derive(Debug)]
+pub struct Caller<'a> {
+    callers: &'a Callers,
+    /// Whether no other call was under way when this one began.
+    pub alone: bool,
+}
+
+impl Callers {
+    /// Counts a call in, until what is returned is dropped.
+    pub fn enter(&self) -> Caller<'_> {
+        Caller { callers: self, alone: self.0.fetch_add(1, Ordering::Relaxed) == 0 }
+    }
+}
+
+impl Drop for Caller<'_> {
+    fn drop(&mut self) {
+        self.callers.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Whether to wait awake, learnt from how that went before. Races between callers only make it a little more or less eager.
+#[derive(Debug, Default)]
+pub struct Worth {
     /// How many waits to let pass before the next one is tried.
     skip: AtomicU32,
     /// How many to let pass after the next failure.
     penalty: AtomicU32,
 }
 
-/// One of those who wait; counts itself out, also when its future is dropped.
-struct Waiter<'a>(&'a AtomicU32);
+impl Worth {
+    /// Whether this wait is to be tried; counts it if not.
+    pub fn is_worth_a_try(&self) -> bool {
+        let skip = self.skip.load(Ordering::Relaxed);
+        if skip > 0 {
+            self.skip.store(skip - 1, Ordering::Relaxed);
+        }
+        skip == 0
+    }
 
-impl Drop for Waiter<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+    /// A try got its answer in time.
+    pub fn paid_off(&self) {
+        self.penalty.store(0, Ordering::Relaxed);
+    }
+
+    /// A try did not: twice as many waits as the last time pass before the next one.
+    pub fn was_in_vain(&self) {
+        let penalty = (self.penalty.load(Ordering::Relaxed) * 2).clamp(1, RAREST);
+        self.penalty.store(penalty, Ordering::Relaxed);
+        self.skip.store(penalty, Ordering::Relaxed);
     }
 }
 
@@ -51,23 +96,22 @@ impl Eager {
         reply: F,
         yield_now: impl Fn() -> Y,
     ) -> F::Output {
-        let others = self.waiting.fetch_add(1, Ordering::Relaxed);
-        let _waiter = Waiter(&self.waiting);
+        let caller = self.callers.enter();
         let mut reply = pin!(reply);
-        if others > 0 || !self.is_worth_a_try() {
+        if !caller.alone || !self.worth.is_worth_a_try() {
             return reply.await;
         }
         let (begun, mut looking) = (Instant::now(), true);
         poll_fn(|context| {
             if let Poll::Ready(output) = reply.as_mut().poll(context) {
                 if looking {
-                    self.penalty.store(0, Ordering::Relaxed);
+                    self.worth.paid_off();
                 }
                 return Poll::Ready(output);
             }
             if looking && begun.elapsed() > LONGEST {
                 looking = false;
-                self.was_in_vain();
+                self.worth.was_in_vain();
             }
             // Polled once, it has the runtime wake this task after its next look at the sockets.
             if looking && pin!(yield_now()).poll(context).is_ready() {
@@ -76,21 +120,6 @@ impl Eager {
             Poll::Pending
         })
         .await
-    }
-
-    // Races between callers only make this a little more or less eager.
-    fn is_worth_a_try(&self) -> bool {
-        let skip = self.skip.load(Ordering::Relaxed);
-        if skip > 0 {
-            self.skip.store(skip - 1, Ordering::Relaxed);
-        }
-        skip == 0
-    }
-
-    fn was_in_vain(&self) {
-        let penalty = (self.penalty.load(Ordering::Relaxed) * 2).clamp(1, RAREST);
-        self.penalty.store(penalty, Ordering::Relaxed);
-        self.skip.store(penalty, Ordering::Relaxed);
     }
 }
 
@@ -132,7 +161,7 @@ mod tests {
         for _ in 0..1_000 {
             if yields(&eager) {
                 tried += 1;
-                eager.was_in_vain();
+                eager.worth.was_in_vain();
             }
         }
         assert!((1..=12).contains(&tried), "{tried} of 1,000 were tried");

@@ -2,11 +2,12 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
+use db_locks_core::eager::Callers;
 use db_locks_core::{
     AcquireRequest, Acquired, Capabilities, LockError, LockId, LockRepository, LockResult, LocksConfig,
     MutexLock, MutexRepository, ReleaseRequest, RenewRequest, Semaphore, SemaphoreRepository,
@@ -74,17 +75,7 @@ pub struct SqliteRepository {
     counters: Arc<Counters>,
     request_timeout: Duration,
     spin: Spin,
-    /// How many calls are under way.
-    calls: AtomicU32,
-}
-
-/// A call under way; counts itself out, also when its future is dropped.
-struct Call<'a>(&'a AtomicU32);
-
-impl Drop for Call<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
+    callers: Callers,
 }
 
 impl fmt::Debug for SqliteRepository {
@@ -133,7 +124,7 @@ impl SqliteRepository {
             counters,
             request_timeout: config.request_timeout(),
             spin: Spin::default(),
-            calls: AtomicU32::new(0),
+            callers: Callers::default(),
         }))
     }
 
@@ -155,9 +146,8 @@ impl SqliteRepository {
         // The thread gives up on a locked file a little earlier than the caller on the thread, to say why.
         let give_up_at = Instant::now() + self.request_timeout.mul_f32(0.9);
         let mut job: Box<dyn Job> = Box::new(Request { access, work, done: None, reply, give_up_at });
-        let alone = self.calls.fetch_add(1, Ordering::Relaxed) == 0;
-        let _call = Call(&self.calls);
-        if alone && self.jobs.capacity() == BACKLOG {
+        let caller = self.callers.enter();
+        if caller.alone && self.jobs.capacity() == BACKLOG {
             match self.shared.run_now(job) {
                 Some(refused) => job = refused,
                 None => {
@@ -171,7 +161,9 @@ impl SqliteRepository {
         let exchange = async {
             // With others before it the answer is not worth watching for.
             self.jobs.send(job).await.map_err(|_| self.ended())?;
-            if alone && let Some(answer) = self.spin.wait(|| answer.try_recv().ok()) {
+            if caller.alone
+                && let Some(answer) = self.spin.wait(|| answer.try_recv().ok())
+            {
                 return answer;
             }
             answer.await.map_err(|_| self.ended())?

@@ -2,43 +2,32 @@
 //! take the kernel, so a lone caller and the thread that serves it watch for each other for some microseconds first. Where
 //! that is in vain (a busy machine, an idle program) it is hardly tried any more.
 
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
+
+use db_locks_core::eager::Worth;
 
 /// Some requests to a file on an ordinary machine; little enough for a thread that serves other tasks too.
 const LONGEST: Duration = Duration::from_micros(200);
-/// After many failures in a row one wait in so many is still tried this way.
-const RAREST: u32 = 1_024;
 
 /// Remembers whether it was worth while.
 #[derive(Debug, Default)]
-pub(crate) struct Spin {
-    /// How many waits to let pass before the next one is tried.
-    skip: AtomicU32,
-    /// How many to let pass after the next failure.
-    penalty: AtomicU32,
-}
+pub(crate) struct Spin(Worth);
 
 impl Spin {
     /// Asks until there is an answer, for some microseconds at most.
     pub(crate) fn wait<T>(&self, mut ask: impl FnMut() -> Option<T>) -> Option<T> {
-        // Races between callers only make this a little more or less eager.
-        let skip = self.skip.load(Ordering::Relaxed);
-        if skip > 0 {
-            self.skip.store(skip - 1, Ordering::Relaxed);
+        if !self.0.is_worth_a_try() {
             return None;
         }
         let begun = Instant::now();
         while begun.elapsed() < LONGEST {
             if let Some(answer) = ask() {
-                self.penalty.store(0, Ordering::Relaxed);
+                self.0.paid_off();
                 return Some(answer);
             }
             std::hint::spin_loop();
         }
-        let penalty = (self.penalty.load(Ordering::Relaxed) * 2).clamp(1, RAREST);
-        self.penalty.store(penalty, Ordering::Relaxed);
-        self.skip.store(penalty, Ordering::Relaxed);
+        self.0.was_in_vain();
         None
     }
 }
