@@ -1,5 +1,6 @@
 //! What one round trip a call and kept connections are worth: acquire + release pairs a second of db-locks, one client, beside
-//! the usual design (a connection a call, and a read before each write) on the same database in the same run.
+//! the usual design (a connection a call, and a read before each write) on the same database in the same run, and beside a
+//! kinder form of it that reads and writes on one connection.
 //!
 //! `cargo xtask servers up` starts private servers and prints the variables that name them; with these set, run
 //! `cargo run --release -p db-locks-bench`. Databases without a variable are left out, and said to be.
@@ -11,7 +12,7 @@ mod tls;
 use std::time::{Duration, Instant};
 
 use db_locks::{AcquireLockOptionsBuilder, LockManager, Locks, LocksConfig, Registry, RepositoryProvider};
-use naive::Naive;
+use naive::{Connections, Naive};
 
 type Outcome<T = ()> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
@@ -28,35 +29,44 @@ async fn main() -> Outcome {
 async fn compare_all() -> Outcome {
     if std::env::args().nth(1).is_some_and(|argument| argument == tls::COPY) {
         let url = std::env::var("DB_LOCKS_TEST_DYNAMODB_URL")?;
-        return compare(
-            "dynamodb over TLS",
-            RepositoryProvider::Ddb,
-            &url,
-            &naive::dynamodb::Dynamo::new(&url),
-        )
+        return compare("dynamodb over TLS", RepositoryProvider::Ddb, &url, |connections| {
+            Box::new(naive::dynamodb::Dynamo::new(&url, connections))
+        })
         .await;
     }
     let folder = tempfile::tempdir()?;
-    println!("{:<18} {:>14} {:>14} {:>9}", "database", "db-locks /s", "usual /s", "times");
+    println!(
+        "{:<18} {:>12} {:>12} {:>7} {:>18} {:>7}",
+        "database", "db-locks /s", "usual /s", "times", "one connection /s", "times"
+    );
     let file = folder.path().join("locks.sqlite").display().to_string();
-    compare(
-        "sqlite",
-        RepositoryProvider::Rdb,
-        &format!("sqlite:{file}"),
-        &naive::sqlite::Sqlite::new(file + ".usual"),
-    )
+    compare("sqlite", RepositoryProvider::Rdb, &format!("sqlite:{file}"), |connections| {
+        Box::new(naive::sqlite::Sqlite::new(format!("{file}.usual"), connections))
+    })
     .await?;
     if let Some(url) = server("postgres", "DB_LOCKS_TEST_POSTGRES_URL") {
-        compare("postgres", RepositoryProvider::Rdb, &url, &naive::postgres::Postgres::new(&url)).await?;
+        compare("postgres", RepositoryProvider::Rdb, &url, |connections| {
+            Box::new(naive::postgres::Postgres::new(&url, connections))
+        })
+        .await?;
     }
     if let Some(url) = server("mysql", "DB_LOCKS_TEST_MYSQL_URL") {
-        compare("mysql", RepositoryProvider::Rdb, &url, &naive::mysql::Mysql::new(&url)).await?;
+        compare("mysql", RepositoryProvider::Rdb, &url, |connections| {
+            Box::new(naive::mysql::Mysql::new(&url, connections))
+        })
+        .await?;
     }
     if let Some(url) = server("redis", "DB_LOCKS_TEST_REDIS_URL") {
-        compare("redis", RepositoryProvider::Redis, &url, &naive::redis::Redis::new(&url)).await?;
+        compare("redis", RepositoryProvider::Redis, &url, |connections| {
+            Box::new(naive::redis::Redis::new(&url, connections))
+        })
+        .await?;
     }
     if let Some(url) = server("dynamodb", "DB_LOCKS_TEST_DYNAMODB_URL") {
-        compare("dynamodb", RepositoryProvider::Ddb, &url, &naive::dynamodb::Dynamo::new(&url)).await?;
+        compare("dynamodb", RepositoryProvider::Ddb, &url, |connections| {
+            Box::new(naive::dynamodb::Dynamo::new(&url, connections))
+        })
+        .await?;
         tls::measure(&url, folder.path())?;
     }
     Ok(())
@@ -70,7 +80,12 @@ fn server(name: &str, variable: &str) -> Option<String> {
     url
 }
 
-async fn compare(name: &str, provider: RepositoryProvider, url: &str, usual: &dyn Naive) -> Outcome {
+async fn compare(
+    name: &str,
+    provider: RepositoryProvider,
+    url: &str,
+    usual: impl Fn(Connections) -> Box<dyn Naive>,
+) -> Outcome {
     let mut config = LocksConfig::new("bench");
     match provider {
         RepositoryProvider::Rdb => config.database_url = Some(url.to_string()),
@@ -78,15 +93,20 @@ async fn compare(name: &str, provider: RepositoryProvider, url: &str, usual: &dy
         RepositoryProvider::Ddb => config.ddb_endpoint_url = Some(url.to_string()),
     }
     let locks = Locks::build(provider, &config, &Registry::new()).await?;
+    let (usual, kinder) = (usual(Connections::EachCall), usual(Connections::EachOperation));
     usual.prepare().await?;
-    let mut rows: Vec<(f64, f64)> = Vec::new();
+    let mut rows = Vec::new();
     for _ in 0..ROUNDS {
-        let ours = ours(&locks).await?;
-        rows.push((ours, theirs(usual).await?));
+        rows.push([ours(&locks).await?, theirs(&*usual).await?, theirs(&*kinder).await?]);
     }
-    rows.sort_by(|a, b| (a.0 / a.1).total_cmp(&(b.0 / b.1)));
-    let (ours, theirs) = rows[ROUNDS / 2];
-    println!("{name:<18} {ours:>14.0} {theirs:>14.0} {:>9.1}", ours / theirs);
+    // The median of each ratio, with the figures of the round that it is from.
+    let times = |which: usize| {
+        let mut rounds: Vec<_> = rows.iter().map(|row| (row[0] / row[which], *row)).collect();
+        rounds.sort_by(|a, b| a.0.total_cmp(&b.0));
+        rounds[ROUNDS / 2]
+    };
+    let ((more, round), (less, kinder)) = (times(1), times(2));
+    println!("{name:<18} {:>12.0} {:>12.0} {more:>7.1} {:>18.0} {less:>7.1}", round[0], round[1], kinder[2]);
     Ok(())
 }
 

@@ -88,8 +88,9 @@ pub(crate) async fn apply(pool: &Pool, settings: &Settings) -> LockResult<Vec<St
     Ok(applied)
 }
 
-/// The name under which processes take turns: one for each database of the server.
-const LOCK_NAME: &str = "CONCAT('db-locks migrate ', MD5(DATABASE()))";
+/// The name under which processes take turns: one for each database of the server, within 64 characters. MySQL 9.6 and later have
+/// neither MD5 nor SHA1.
+const LOCK_NAME: &str = "CONCAT('db-locks migrate ', LEFT(SHA2(DATABASE(), 256), 32))";
 
 async fn lock(lease: &mut Lease<'_>) -> Result<bool, Fault> {
     let results =

@@ -8,18 +8,19 @@ use aws_sdk_dynamodb::types::{
 };
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 
-use super::{LEASE_MS, Naive, now_ms};
+use super::{Connections, LEASE_MS, Naive, now_ms};
 use crate::Outcome;
 
 const TABLE: &str = "db_locks_usual";
 
 pub(crate) struct Dynamo {
     endpoint: String,
+    connections: Connections,
 }
 
 impl Dynamo {
-    pub(crate) fn new(endpoint: &str) -> Self {
-        Self { endpoint: endpoint.to_string() }
+    pub(crate) fn new(endpoint: &str, connections: Connections) -> Self {
+        Self { endpoint: endpoint.to_string(), connections }
     }
 
     fn http_client(&self) -> SharedHttpClient {
@@ -42,7 +43,7 @@ impl Dynamo {
     }
 
     async fn write(&self, from: &str, to: &str, expires_ms: i64) -> Outcome<bool> {
-        let client = self.connect();
+        let mut client = self.connect();
         let key = AttributeValue::S("pairs".into());
         let item =
             client.get_item().table_name(TABLE).key("pk", key.clone()).consistent_read(true).send().await?;
@@ -51,6 +52,9 @@ impl Dynamo {
         let expires: i64 = item.get("expires_ms").and_then(|v| v.as_n().ok()).map_or(Ok(0), |n| n.parse())?;
         if version != from && expires > now_ms() {
             return Ok(false);
+        }
+        if self.connections == Connections::EachCall {
+            client = self.connect();
         }
         client
             .put_item()

@@ -1,5 +1,5 @@
-//! The usual design, as many home-made locks have it: each call opens a connection, reads the row, decides in the client,
-//! and writes it back under the condition that it has not changed.
+//! The usual design, as many home-made locks have it: each call opens a connection; the row is read, the client decides, and
+//! the row is written back under the condition that it has not changed.
 
 pub(crate) mod dynamodb;
 pub(crate) mod mysql;
@@ -12,6 +12,15 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use async_trait::async_trait;
 
 use crate::Outcome;
+
+/// How many connections an acquire or a release of the usual design opens.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Connections {
+    /// One for each call to the database: one to read, one to write, as where each function of a repository opens its own.
+    EachCall,
+    /// One for both calls: kinder than most.
+    EachOperation,
+}
 
 /// One lock, the usual way.
 #[async_trait]

@@ -4,16 +4,17 @@ use async_trait::async_trait;
 use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, Opts};
 
-use super::{LEASE_MS, Naive, now_ms};
+use super::{Connections, LEASE_MS, Naive, now_ms};
 use crate::Outcome;
 
 pub(crate) struct Mysql {
     url: String,
+    connections: Connections,
 }
 
 impl Mysql {
-    pub(crate) fn new(url: &str) -> Self {
-        Self { url: url.to_string() }
+    pub(crate) fn new(url: &str, connections: Connections) -> Self {
+        Self { url: url.to_string(), connections }
     }
 
     async fn connect(&self) -> Outcome<Conn> {
@@ -28,6 +29,10 @@ impl Mysql {
         let (version, expires) = row.ok_or("the row is gone")?;
         if version != from && expires > now_ms() {
             return Ok(false);
+        }
+        if self.connections == Connections::EachCall {
+            conn.disconnect().await?;
+            conn = self.connect().await?;
         }
         let sql =
             "UPDATE db_locks_usual SET version = ?, expires_ms = ? WHERE name = 'pairs' AND version = ?";

@@ -3,16 +3,17 @@
 use async_trait::async_trait;
 use tokio_postgres::{Client, NoTls};
 
-use super::{LEASE_MS, Naive, now_ms};
+use super::{Connections, LEASE_MS, Naive, now_ms};
 use crate::Outcome;
 
 pub(crate) struct Postgres {
     url: String,
+    connections: Connections,
 }
 
 impl Postgres {
-    pub(crate) fn new(url: &str) -> Self {
-        Self { url: url.to_string() }
+    pub(crate) fn new(url: &str, connections: Connections) -> Self {
+        Self { url: url.to_string(), connections }
     }
 
     async fn connect(&self) -> Outcome<Client> {
@@ -25,13 +26,16 @@ impl Postgres {
     }
 
     async fn write(&self, from: &str, to: &str, expires_ms: i64) -> Outcome<bool> {
-        let client = self.connect().await?;
+        let mut client = self.connect().await?;
         let row = client
             .query_one("SELECT version, expires_ms FROM db_locks_usual WHERE name = 'pairs'", &[])
             .await?;
         let (version, expires): (String, i64) = (row.get(0), row.get(1));
         if version != from && expires > now_ms() {
             return Ok(false);
+        }
+        if self.connections == Connections::EachCall {
+            client = self.connect().await?;
         }
         let sql =
             "UPDATE db_locks_usual SET version = $1, expires_ms = $2 WHERE name = 'pairs' AND version = $3";

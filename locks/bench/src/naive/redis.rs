@@ -1,29 +1,38 @@
 //! On Redis: WATCH, GET, MULTI, SET, EXEC.
 
 use async_trait::async_trait;
+use redis::aio::MultiplexedConnection;
 
-use super::{LEASE_MS, Naive, now_ms};
+use super::{Connections, LEASE_MS, Naive, now_ms};
 use crate::Outcome;
 
 const KEY: &str = "db-locks-usual:pairs";
 
 pub(crate) struct Redis {
     url: String,
+    connections: Connections,
 }
 
 impl Redis {
-    pub(crate) fn new(url: &str) -> Self {
-        Self { url: url.to_string() }
+    pub(crate) fn new(url: &str, connections: Connections) -> Self {
+        Self { url: url.to_string(), connections }
+    }
+
+    async fn connect(&self) -> Outcome<MultiplexedConnection> {
+        Ok(redis::Client::open(self.url.as_str())?.get_multiplexed_async_connection().await?)
     }
 
     async fn write(&self, from: &str, to: &str, expires_ms: i64) -> Outcome<bool> {
-        let mut connection =
-            redis::Client::open(self.url.as_str())?.get_multiplexed_async_connection().await?;
+        if self.connections == Connections::EachCall {
+            // What is read here decides whether to write at all; the write reads again, under its own WATCH.
+            let mut connection = self.connect().await?;
+            if !is_free(&mut connection, from).await? {
+                return Ok(false);
+            }
+        }
+        let mut connection = self.connect().await?;
         let () = redis::cmd("WATCH").arg(KEY).query_async(&mut connection).await?;
-        let value: Option<String> = redis::cmd("GET").arg(KEY).query_async(&mut connection).await?;
-        let value = value.unwrap_or_default();
-        let (version, expires) = value.split_once(' ').unwrap_or(("", "0"));
-        if version != from && expires.parse::<i64>()? > now_ms() {
+        if !is_free(&mut connection, from).await? {
             return Ok(false);
         }
         let mut transaction = redis::pipe();
@@ -33,11 +42,18 @@ impl Redis {
     }
 }
 
+/// Whether nobody but the owner of the version `from` holds the lock.
+async fn is_free(connection: &mut MultiplexedConnection, from: &str) -> Outcome<bool> {
+    let value: Option<String> = redis::cmd("GET").arg(KEY).query_async(connection).await?;
+    let value = value.unwrap_or_default();
+    let (version, expires) = value.split_once(' ').unwrap_or(("", "0"));
+    Ok(version == from || expires.parse::<i64>()? <= now_ms())
+}
+
 #[async_trait]
 impl Naive for Redis {
     async fn prepare(&self) -> Outcome {
-        let mut connection =
-            redis::Client::open(self.url.as_str())?.get_multiplexed_async_connection().await?;
+        let mut connection = self.connect().await?;
         Ok(redis::cmd("DEL").arg(KEY).query_async(&mut connection).await?)
     }
 

@@ -3,22 +3,28 @@
 use async_trait::async_trait;
 use rusqlite::{Connection, params};
 
-use super::{LEASE_MS, Naive, now_ms};
+use super::{Connections, LEASE_MS, Naive, now_ms};
 use crate::Outcome;
 
 pub(crate) struct Sqlite {
     file: String,
+    connections: Connections,
 }
 
 impl Sqlite {
-    pub(crate) fn new(file: String) -> Self {
-        Self { file }
+    pub(crate) fn new(file: String, connections: Connections) -> Self {
+        Self { file, connections }
+    }
+
+    fn connect(&self) -> Outcome<Connection> {
+        let connection = Connection::open(&self.file)?;
+        connection.pragma_update(None, "synchronous", "NORMAL")?;
+        Ok(connection)
     }
 
     /// In a benchmark of one client nothing else needs this thread.
     fn write(&self, from: &str, to: &str, expires_ms: i64) -> Outcome<bool> {
-        let connection = Connection::open(&self.file)?;
-        connection.pragma_update(None, "synchronous", "NORMAL")?;
+        let mut connection = self.connect()?;
         let (version, expires): (String, i64) = connection.query_row(
             "SELECT version, expires_ms FROM usual WHERE name = 'pairs'",
             [],
@@ -26,6 +32,9 @@ impl Sqlite {
         )?;
         if version != from && expires > now_ms() {
             return Ok(false);
+        }
+        if self.connections == Connections::EachCall {
+            connection = self.connect()?;
         }
         let sql = "UPDATE usual SET version = ?1, expires_ms = ?2 WHERE name = 'pairs' AND version = ?3";
         Ok(connection.execute(sql, params![to, expires_ms, version])? == 1)
