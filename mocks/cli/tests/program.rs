@@ -62,6 +62,13 @@ impl Service {
         rustix::process::kill_process(id, signal).unwrap();
     }
 
+    /// What it says next.
+    fn next_line(&mut self) -> String {
+        let mut line = String::new();
+        self.words.read_line(&mut line).unwrap();
+        line
+    }
+
     /// Its exit code.
     fn ended(&mut self) -> Option<i32> {
         let mut line = String::new();
@@ -326,22 +333,24 @@ fn render_is_the_same_with_the_same_seed_and_finds_fixtures_beside_the_file() {
 #[test]
 fn files_changed_by_hand_are_played_back_without_a_restart() {
     let folder = tempfile::tempdir().unwrap();
-    let service = Service::start(program(folder.path()).args(["--httpPort", "0"]));
-    upload(service.address, HELLO);
+    let mut service = Service::start(program(folder.path()).args(["--httpPort", "0"]));
+    let address = service.address;
+    upload(address, HELLO);
     let file = folder.path().join("default_mocks_data/hello/GET/hello.scr");
     let wait_for = |wanted: &str| {
         let begun = std::time::Instant::now();
-        while get(service.address, "/hello/x").text() != wanted {
+        while get(address, "/hello/x").text() != wanted {
             assert!(begun.elapsed().as_secs() < 30, "{wanted} has not come");
             std::thread::sleep(std::time::Duration::from_millis(20));
         }
     };
     std::fs::write(&file, HELLO.replace("hello\": ", "changed\": ")).unwrap();
     wait_for(r#"{"changed": "x"}"#);
-    // What is no good changes nothing.
+    // What is no good is told of, and changes nothing.
     std::fs::write(&file, "method: [").unwrap();
-    std::thread::sleep(std::time::Duration::from_millis(1500));
-    assert_eq!(get(service.address, "/hello/x").text(), r#"{"changed": "x"}"#);
+    let told = service.next_line();
+    assert!(told.starts_with("api-mock-service: skipped hello/GET/hello.scr:"), "{told}");
+    assert_eq!(get(address, "/hello/x").text(), r#"{"changed": "x"}"#);
     std::fs::write(&file, HELLO).unwrap();
     wait_for(r#"{"hello": "x"}"#);
 }
@@ -408,4 +417,30 @@ fn what_is_no_specification_has_an_exit_code_of_its_own() {
     assert_eq!(run(folder.path(), &["import-openapi", "none.yaml"]).status.code(), Some(2));
     assert_eq!(run(folder.path(), &["import-openapi", "https://x.example/a.yaml"]).status.code(), Some(2));
     assert_eq!(run(folder.path(), &["import-openapi"]).status.code(), Some(2));
+}
+
+/// The `Dockerfile` cannot be tried without an engine; what it sets can.
+#[test]
+fn the_service_starts_with_the_environment_of_the_image() {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../Dockerfile");
+    let text = std::fs::read_to_string(file).unwrap();
+    let line = text.lines().find_map(|line| line.strip_prefix("ENV ")).unwrap();
+    let mut set: std::collections::BTreeMap<&str, &str> =
+        line.split(' ').map(|pair| pair.split_once('=').unwrap()).collect();
+    assert_eq!((set["HTTP_HOST"], set["DATA_DIR"]), ("0.0.0.0", "/data"));
+    assert!(text.contains("\nUSER 65532:65532\n") && text.contains("\nVOLUME [\"/data\"]\n"), "{text}");
+    let folder = tempfile::tempdir().unwrap();
+    let known = out(&run(folder.path(), &["settings"]));
+    for name in set.keys().filter(|name| **name != "HTTP_HOST") {
+        let name = name.to_ascii_lowercase();
+        assert!(known.contains(&format!("{name}:")) || known.contains(&format!("{name} ")), "{name}: {known}");
+    }
+    // Ports that nobody else has, and not all addresses of this machine.
+    set.extend([("HTTP_PORT", "0"), ("PROXY_PORT", "0"), ("HTTP_HOST", "127.0.0.1")]);
+    set.extend([("DATA_DIR", "mocks"), ("ASSET_DIR", "assets")]);
+    let service = Service::start(program(folder.path()).envs(set));
+    assert!(service.said.contains("scenarios of mocks"), "{}", service.said);
+    assert_eq!(upload(service.address, HELLO).status, 200);
+    std::fs::write(folder.path().join("assets/a.txt"), "an asset").unwrap();
+    assert_eq!(get(service.address, "/_assets/a.txt").text(), "an asset");
 }
