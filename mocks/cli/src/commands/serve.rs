@@ -16,7 +16,8 @@ pub(crate) fn run(settings: &Settings) -> Outcome {
     let config = config(settings)?;
     let scheme = if config.identity.is_some() { "https" } else { "http" };
     // Not `eprintln`, which panics when nobody reads: the service goes on.
-    let told = |problem: &LoadProblem| drop(writeln!(std::io::stderr(), "api-mock-service: skipped {problem}"));
+    let told =
+        |problem: &LoadProblem| drop(writeln!(std::io::stderr(), "api-mock-service: skipped {problem}"));
     let store = store_options(settings).reporting(told);
     let (engine, problems) =
         Engine::open(store, engine_options(settings)).map_err(|error| Failure::of(exit::FAILED, &error))?;
@@ -154,14 +155,18 @@ pub(super) fn store_options(settings: &Settings) -> StoreOptions {
 
 /// How scenarios are rendered, here and by `render`.
 pub(super) fn engine_options(settings: &Settings) -> EngineOptions {
+    let number = |name: &str| usize::try_from(settings.number(name)).unwrap_or(usize::MAX);
     let mut options = EngineOptions::default();
     options.seed = settings.seed();
     options.max_wait = settings.duration("max_wait");
     options.template = options
         .template
         .steps(settings.number("max_template_steps"))
+        .depth(number("max_template_depth"))
         .output_bytes(settings.size("max_answer_bytes"));
-    options.functions.list_items = usize::try_from(settings.number("max_list_items")).unwrap_or(usize::MAX);
+    options.functions.list_items = number("max_list_items");
+    options.functions.text_bytes = settings.size("max_text_bytes");
+    options.functions.pattern.max_bytes = settings.size("max_pattern_bytes");
     options.functions.pattern.extra_rounds =
         u32::try_from(settings.number("max_pattern_repeats")).unwrap_or(u32::MAX);
     options
