@@ -5,7 +5,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use api_mock_server::Server;
-use tokio::runtime::{Builder, Handle};
+use tokio::runtime::Builder;
 use tokio::sync::oneshot;
 
 use crate::builder::MockServerBuilder;
@@ -23,7 +23,6 @@ pub(crate) struct Background {
     stop: Option<oneshot::Sender<()>>,
     ended: mpsc::Receiver<()>,
     thread: Option<JoinHandle<()>>,
-    pub(crate) runtime: Handle,
 }
 
 impl Drop for Background {
@@ -71,8 +70,7 @@ fn run(
             Err(error) => return tell(Err(error.into())),
         };
         let (stop, stopped) = oneshot::channel::<()>();
-        let runtime = Handle::current();
-        let background = Background { stop: Some(stop), ended, thread: own.recv().ok(), runtime };
+        let background = Background { stop: Some(stop), ended, thread: own.recv().ok() };
         let certificate = identity.map(|identity| identity.certificate_pem().to_owned());
         tell(Ok(MockServer::new(server.address(), certificate, mounted, background)));
         server

@@ -11,6 +11,7 @@ use api_mock_matcher::MatchOptions;
 use api_mock_scenario::{Format, Key, Scenario};
 use api_mock_server::OnAnswer;
 use bytes::Bytes;
+use tokio::runtime::Handle;
 
 use crate::Request;
 use crate::background::Background;
@@ -53,6 +54,7 @@ pub struct MockServer {
     address: SocketAddr,
     certificate: Option<String>,
     mounted: Arc<Mounted>,
+    runtime: Handle,
     background: Option<Background>,
 }
 
@@ -89,13 +91,15 @@ impl MockServer {
         MockServer::builder().start().await
     }
 
+    /// On the thread of the server.
     pub(crate) fn new(
         address: SocketAddr,
         certificate: Option<String>,
         mounted: Arc<Mounted>,
         background: Background,
     ) -> Self {
-        MockServer { address, certificate, mounted, background: Some(background) }
+        let runtime = Handle::current();
+        MockServer { address, certificate, mounted, runtime, background: Some(background) }
     }
 
     /// Where it listens.
@@ -230,18 +234,9 @@ impl MockServer {
         at_least: u64,
         timeout: Duration,
     ) -> Result<(), Unmet> {
-        let (calls, times) = (calls.into(), Times::from(at_least..));
-        let Some(background) = &self.background else { return self.mounted.check(&calls, times) };
-        let mounted = self.mounted.clone();
         // Over there is a clock, whatever runs here.
-        let waiting = background.runtime.spawn(async move {
-            let come = mounted.come(&calls, times);
-            match tokio::time::timeout(timeout, come).await {
-                Ok(()) => Ok(()),
-                Err(_) => mounted.check(&calls, times),
-            }
-        });
-        waiting.await.unwrap_or(Ok(()))
+        let waiting = self.runtime.spawn(self.waiting(calls.into(), at_least, timeout));
+        waiting.await.unwrap_or_else(|_| Err(Unmet::of_the_end()))
     }
 
     /// As [`MockServer::wait_for`], for tests that are not async.
@@ -254,14 +249,24 @@ impl MockServer {
         at_least: u64,
         timeout: Duration,
     ) -> Result<(), Unmet> {
-        let (calls, times) = (calls.into(), Times::from(at_least..));
-        let Some(background) = &self.background else { return self.mounted.check(&calls, times) };
-        let (mounted, (tell, told)) = (self.mounted.clone(), std::sync::mpsc::channel());
-        background.runtime.spawn(async move {
+        let (tell, told) = std::sync::mpsc::channel();
+        let waiting = self.waiting(calls.into(), at_least, timeout);
+        self.runtime.spawn(async move { tell.send(waiting.await) });
+        told.recv().unwrap_or_else(|_| Err(Unmet::of_the_end()))
+    }
+
+    fn waiting(
+        &self,
+        calls: Calls,
+        at_least: u64,
+        timeout: Duration,
+    ) -> impl Future<Output = Result<(), Unmet>> + Send + use<> {
+        let (mounted, times) = (self.mounted.clone(), Times::from(at_least..));
+        async move {
+            // The last look decides, whatever ended the waiting.
             let _ = tokio::time::timeout(timeout, mounted.come(&calls, times)).await;
-            let _ = tell.send(mounted.check(&calls, times));
-        });
-        told.recv().unwrap_or(Ok(()))
+            mounted.check(&calls, times)
+        }
     }
 }
 

@@ -54,6 +54,11 @@ impl Unmet {
         Unmet { text }
     }
 
+    /// Nobody is there who could still receive anything.
+    pub(crate) fn of_the_end() -> Self {
+        Unmet { text: "the thread of the server has ended".to_owned() }
+    }
+
     pub(crate) fn of_panics(panics: &[String]) -> Self {
         let mut text = "a function that answers panicked:\n".to_owned();
         panics.iter().for_each(|panic| text.push_str(&format!("  {panic}\n")));
