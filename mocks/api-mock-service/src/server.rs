@@ -341,13 +341,8 @@ impl Mounted {
 
     /// What the server calls with each request.
     pub(crate) fn observer(self: &Arc<Self>) -> OnAnswer {
-        // Weak, as the server is a part of what this is.
-        let mounted = Arc::downgrade(self);
-        OnAnswer::new(move |request, answer| {
-            if let Some(mounted) = mounted.upgrade() {
-                mounted.observe(request, answer);
-            }
-        })
+        let mounted = self.clone();
+        OnAnswer::new(move |request, answer| mounted.observe(request, answer))
     }
 
     fn observe(&self, request: &Request, answered: &mut Result<Answer, Refusal>) {
