@@ -290,15 +290,16 @@ impl Mounted {
     }
 
     pub(crate) fn mount(&self, source: Source) -> Result<String, MountError> {
+        // Held all the while: a request that finds the scenario waits for what belongs to it.
+        let mut mocks = self.mocks();
         let store = self.engine.store();
         let mut mock = match source.0 {
             Kind::Mock(mock) => *mock,
             Kind::Text(text) => {
-                let wrong = |source| MountError { name: "in YAML".to_owned(), source };
-                return store
-                    .put_text(&text, Format::Yaml)
-                    .map(|stored| stored.scenario.name.clone())
-                    .map_err(wrong);
+                let stored = store.put_text(&text, Format::Yaml);
+                let stored = stored.map_err(|source| MountError { name: "in YAML".to_owned(), source })?;
+                mocks.remove(&stored.scenario.key());
+                return Ok(stored.scenario.name.clone());
             }
         };
         if mock.scenario.name.is_empty() {
@@ -309,7 +310,7 @@ impl Mounted {
         let stored = put.map_err(|source| MountError { name: scenario.name.clone(), source })?;
         let scenario = &stored.scenario;
         let answers = responder.map(|answer| (Pattern::new(scenario, &MatchOptions::default()), answer));
-        self.mocks().insert(scenario.key(), Arc::new(Extra { answers, expected }));
+        mocks.insert(scenario.key(), Arc::new(Extra { answers, expected }));
         Ok(scenario.name.clone())
     }
 

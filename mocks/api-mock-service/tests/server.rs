@@ -396,6 +396,10 @@ fn scenarios_come_and_go_while_it_runs() {
     server.mount(get("/a/:b").name("get-a-b").text("3")).unwrap();
     assert!(server.unmount("get-a-b-2") && !server.unmount("get-a-b-2"));
     assert_eq!([text(&server, "/a/x"), text(&server, "/a/x")], ["3", "3"]);
+    server.mount(get("/a/:b").name("get-a-b").answer(|_| Reply::text("made"))).unwrap();
+    assert_eq!(text(&server, "/a/x"), "made");
+    server.mount("method: GET\nname: get-a-b\npath: /a/:b\nresponse:\n    contents: 4\n").unwrap();
+    assert_eq!(text(&server, "/a/x"), "4", "the function went with its mock");
     server.put_fixture("GET", "/f", "f.txt", "bytes").unwrap();
     server.mount(get("/f").fixture("text/plain", "f.txt")).unwrap();
     assert_eq!(text(&server, "/f"), "bytes");
