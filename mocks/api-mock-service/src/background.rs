@@ -1,6 +1,6 @@
 //! The thread on which a server lives: it serves whatever the test's own threads do, and ends with the server.
 
-use std::sync::mpsc;
+use std::sync::{Mutex, PoisonError, mpsc};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -21,7 +21,8 @@ const REST: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(crate) struct Background {
     stop: Option<oneshot::Sender<()>>,
-    ended: mpsc::Receiver<()>,
+    /// Only to be shared: nobody else asks.
+    ended: Mutex<mpsc::Receiver<()>>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -29,7 +30,8 @@ impl Drop for Background {
     fn drop(&mut self) {
         drop(self.stop.take());
         // Nothing is ever sent: the other side goes.
-        let ended = self.ended.recv_timeout(END) == Err(mpsc::RecvTimeoutError::Disconnected);
+        let ended = self.ended.get_mut().unwrap_or_else(PoisonError::into_inner);
+        let ended = ended.recv_timeout(END) == Err(mpsc::RecvTimeoutError::Disconnected);
         if let (Some(thread), true) = (self.thread.take(), ended) {
             let _ = thread.join();
         }
@@ -70,7 +72,7 @@ fn run(
             Err(error) => return tell(Err(error.into())),
         };
         let (stop, stopped) = oneshot::channel::<()>();
-        let background = Background { stop: Some(stop), ended, thread: own.recv().ok() };
+        let background = Background { stop: Some(stop), ended: Mutex::new(ended), thread: own.recv().ok() };
         let certificate = identity.map(|identity| identity.certificate_pem().to_owned());
         tell(Ok(MockServer::new(server.address(), certificate, mounted, background)));
         server
