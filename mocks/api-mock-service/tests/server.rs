@@ -445,9 +445,8 @@ fn tls_with_a_certificate_of_its_own() {
     assert!(server.uri().starts_with("https://127.0.0.1:"));
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), server.certificate_pem().unwrap()).unwrap();
-    let curl =
-        std::process::Command::new("curl").arg("-sS").arg("--cacert").arg(file.path()).arg(server.url("s"));
-    let Ok(output) = { curl }.output() else {
+    let mut curl = std::process::Command::new("curl");
+    let Ok(output) = curl.arg("-sS").arg("--cacert").arg(file.path()).arg(server.url("s")).output() else {
         eprintln!("skipped: it is tried with curl");
         return;
     };
