@@ -62,6 +62,13 @@ impl Service {
         rustix::process::kill_process(id, signal).unwrap();
     }
 
+    /// What it says next.
+    fn next_line(&mut self) -> String {
+        let mut line = String::new();
+        self.words.read_line(&mut line).unwrap();
+        line
+    }
+
     /// Its exit code.
     fn ended(&mut self) -> Option<i32> {
         let mut line = String::new();
@@ -326,22 +333,24 @@ fn render_is_the_same_with_the_same_seed_and_finds_fixtures_beside_the_file() {
 #[test]
 fn files_changed_by_hand_are_played_back_without_a_restart() {
     let folder = tempfile::tempdir().unwrap();
-    let service = Service::start(program(folder.path()).args(["--httpPort", "0"]));
-    upload(service.address, HELLO);
+    let mut service = Service::start(program(folder.path()).args(["--httpPort", "0"]));
+    let address = service.address;
+    upload(address, HELLO);
     let file = folder.path().join("default_mocks_data/hello/GET/hello.scr");
     let wait_for = |wanted: &str| {
         let begun = std::time::Instant::now();
-        while get(service.address, "/hello/x").text() != wanted {
+        while get(address, "/hello/x").text() != wanted {
             assert!(begun.elapsed().as_secs() < 30, "{wanted} has not come");
             std::thread::sleep(std::time::Duration::from_millis(20));
         }
     };
     std::fs::write(&file, HELLO.replace("hello\": ", "changed\": ")).unwrap();
     wait_for(r#"{"changed": "x"}"#);
-    // What is no good changes nothing.
+    // What is no good is told of, and changes nothing.
     std::fs::write(&file, "method: [").unwrap();
-    std::thread::sleep(std::time::Duration::from_millis(1500));
-    assert_eq!(get(service.address, "/hello/x").text(), r#"{"changed": "x"}"#);
+    let told = service.next_line();
+    assert!(told.starts_with("api-mock-service: skipped hello/GET/hello.scr:"), "{told}");
+    assert_eq!(get(address, "/hello/x").text(), r#"{"changed": "x"}"#);
     std::fs::write(&file, HELLO).unwrap();
     wait_for(r#"{"hello": "x"}"#);
 }
@@ -408,4 +417,104 @@ fn what_is_no_specification_has_an_exit_code_of_its_own() {
     assert_eq!(run(folder.path(), &["import-openapi", "none.yaml"]).status.code(), Some(2));
     assert_eq!(run(folder.path(), &["import-openapi", "https://x.example/a.yaml"]).status.code(), Some(2));
     assert_eq!(run(folder.path(), &["import-openapi"]).status.code(), Some(2));
+}
+
+/// The `Dockerfile` cannot be tried without an engine; what it sets can.
+#[test]
+fn the_service_starts_with_the_environment_of_the_image() {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../Dockerfile");
+    let text = std::fs::read_to_string(file).unwrap();
+    let line = text.lines().find_map(|line| line.strip_prefix("ENV ")).unwrap();
+    let mut set: std::collections::BTreeMap<&str, &str> =
+        line.split(' ').map(|pair| pair.split_once('=').unwrap()).collect();
+    assert_eq!((set["HTTP_HOST"], set["DATA_DIR"]), ("0.0.0.0", "/data"));
+    assert!(text.contains("\nUSER 65532:65532\n") && text.contains("\nVOLUME [\"/data\"]\n"), "{text}");
+    let folder = tempfile::tempdir().unwrap();
+    let known = out(&run(folder.path(), &["settings"]));
+    for name in set.keys() {
+        assert!(known.contains(&format!("environment: {name};")), "{name}: {known}");
+    }
+    // Ports that nobody else has, and not all addresses of this machine.
+    set.extend([("HTTP_PORT", "0"), ("PROXY_PORT", "0"), ("HTTP_HOST", "127.0.0.1")]);
+    set.extend([("DATA_DIR", "mocks"), ("ASSET_DIR", "assets")]);
+    let service = Service::start(program(folder.path()).envs(set));
+    assert!(service.said.contains("scenarios of mocks"), "{}", service.said);
+    assert_eq!(upload(service.address, HELLO).status, 200);
+    std::fs::write(folder.path().join("assets/a.txt"), "an asset").unwrap();
+    assert_eq!(get(service.address, "/_assets/a.txt").text(), "an asset");
+}
+
+#[test]
+fn what_templates_may_spend_are_settings() {
+    let folder = tempfile::tempdir().unwrap();
+    let nested = "{{define `t`}}{{template `u`}}{{end}}{{define `u`}}x{{end}}{{template `t`}}";
+    for (variable, value, template, said) in [
+        ("MAX_LIST_ITEMS", "5", "{{Iterate 6}}", "6 rounds are more than the limit of 5"),
+        ("MAX_TEXT_BYTES", "10", "{{RandString 11}}", "11 characters are more than the limit of 10"),
+        ("MAX_PATTERN_BYTES", "10", "{{RandRegex `^a{11}$`}}", "longer than 10 bytes"),
+        ("MAX_TEMPLATE_STEPS", "20", "{{range Iterate 50}}{{end}}", "too many steps"),
+        ("MAX_TEMPLATE_DEPTH", "1", nested, "too deeply"),
+        ("MAX_ANSWER_BYTES", "10", "{{printf `%90d` 1}}", "too much output"),
+        ("MAX_PATTERN_REPEATS", "0", "<{{RandRegex `^a*b*c*$`}}>", "<>"),
+        ("MAX_WAIT", "50ms", "{{.x}}", "# after 50ms"),
+    ] {
+        let text = format!(
+            "method: GET\nname: l\npath: /l\nresponse:\n    contents: |\n        {template}\nwait_before_reply: 1h\n"
+        );
+        std::fs::write(folder.path().join("l.yaml"), text).unwrap();
+        let with_limit = program(folder.path())
+            .env(variable, value)
+            .args(["render", "l.yaml", "--seed", "1"])
+            .output()
+            .unwrap();
+        let all = out(&with_limit) + &err(&with_limit);
+        assert!(all.contains(said), "{variable}: {all}");
+        let without = run(folder.path(), &["render", "l.yaml", "--seed", "1"]);
+        assert!(without.status.success() && !out(&without).contains(said), "{variable}: {}", err(&without));
+    }
+}
+
+#[test]
+fn what_clients_may_send_are_settings() {
+    let folder = tempfile::tempdir().unwrap();
+    let limits = ["max_body_bytes=100", "max_upload_bytes=500", "max_header_bytes=9000", "max_headers=10"];
+    let limits = limits.into_iter().flat_map(|limit| ["--set", limit]);
+    let service = Service::start(program(folder.path()).args(["--httpPort", "0"]).args(limits));
+    upload(service.address, HELLO);
+    let sent = |method, target, headers: &[(&str, &str)], bytes| {
+        ask(service.address, method, target, headers, &vec![b'x'; bytes]).status
+    };
+    assert_eq!((sent("GET", "/hello/x", &[], 100), sent("GET", "/hello/x", &[], 101)), (200, 413));
+    let fixture = "/_fixtures/GET/f.txt/hello";
+    assert_eq!((sent("POST", fixture, &[], 500), sent("POST", fixture, &[], 501)), (200, 413));
+    let long = "x".repeat(9000);
+    assert_eq!(sent("GET", "/hello/x", &[("X-Long", &long[..6000])], 0), 200);
+    assert_eq!(sent("GET", "/hello/x", &[("X-Long", &long)], 0), 431);
+    assert_eq!(
+        (sent("GET", "/hello/x", &[("X", "1"); 5], 0), sent("GET", "/hello/x", &[("X", "1"); 10], 0)),
+        (200, 431)
+    );
+}
+
+/// Root may write everywhere, so as root this shows nothing.
+#[test]
+fn a_folder_that_may_only_be_read_is_played_back() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("mocks");
+    std::fs::create_dir(&data).unwrap();
+    std::fs::write(data.join("hello.scr"), HELLO).unwrap();
+    std::fs::set_permissions(&data, std::fs::Permissions::from_mode(0o555)).unwrap();
+    if std::fs::write(data.join("probe"), "").is_ok() {
+        eprintln!("skipped: this user may write everywhere");
+        return;
+    }
+    let args = ["--httpPort", "0", "--dataDir", "mocks", "--record-mode", "playback", "--set", "ca_dir=ca"];
+    let service = Service::start(program(folder.path()).args(args));
+    assert_eq!(get(service.address, "/hello/world").text(), r#"{"hello": "world"}"#);
+    let answer = upload(service.address, &HELLO.replace("/hello/", "/other/"));
+    assert_eq!(
+        (answer.status, answer.text()),
+        (409, r#"{"message":"the data folder of the service may only be read"}"#)
+    );
 }

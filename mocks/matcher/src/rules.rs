@@ -178,17 +178,20 @@ impl Contents {
     }
 
     /// A body that is part of the rule's text fits (so an empty one always does), one in which the
-    /// rule is found as a regular expression, and JSON whose parts fit the patterns for them.
+    /// rule is found as a regular expression, and JSON whose parts fit the patterns for them. Where
+    /// the rule says that parts must be there, only the last will do.
     pub(crate) fn fit(&self, probe: &Probe<'_>) -> Result<(), Reason> {
         let body = probe.body();
-        if body.is_some_and(|body| self.whole.text().contains(body) || self.whole.searches(body)) {
+        let found = body.is_some_and(|body| self.whole.text().contains(body) || self.whole.searches(body));
+        let fields = self.fields.get_or_init(|| fields(self.whole.text())).as_ref();
+        let demands = fields.is_some_and(|fields| fields.demand(self.strict));
+        if found && !demands {
             return Ok(());
         }
-        let fields = self.fields.get_or_init(|| fields(self.whole.text()));
-        let fields = fields.as_ref().ok_or(Reason::Contents)?;
+        let fields = fields.ok_or(Reason::Contents)?;
         // What is no JSON, forms for example, has no parts to check.
         if !body.is_some_and(|body| body.trim_start().starts_with(['{', '['])) {
-            return Ok(());
+            return if demands { Err(Reason::Contents) } else { Ok(()) };
         }
         let scalars = probe.scalars().ok_or(Reason::Contents)?;
         fields.fit(scalars, self.strict)
@@ -196,6 +199,11 @@ impl Contents {
 }
 
 impl Fields {
+    /// Whether some part must be there.
+    fn demand(&self, strict: bool) -> bool {
+        !self.by_place.is_empty() || strict && !self.by_key.is_empty()
+    }
+
     fn fit(&self, scalars: &[Scalar], strict: bool) -> Result<(), Reason> {
         for scalar in scalars {
             if self.by_key.get(&scalar.key).is_some_and(|pattern| !pattern.matches(&scalar.text)) {
@@ -278,11 +286,15 @@ mod tests {
     fn bodies() {
         let json = r#"{"id":"(__number__[+-]?[0-9]{1,10})","a.b":"^x","items[0].n":"^1$"}"#;
         let by_place = rules(|s| s.request.match_contents = json.into());
-        assert!(fits(&by_place, &post("", None)), "an empty body always fits");
+        assert!(
+            !fits(&by_place, &post("", None)) && !fits(&by_place, &post("id", None)),
+            "places must be there"
+        );
         assert!(fits(&by_place, &post(r#"{"id": 5, "a": [{"b": "xy"}], "items": [{"n": 1}]}"#, None)));
         assert!(!fits(&by_place, &post(r#"{"id": 5, "items": [{"n": 2}]}"#, None)));
         assert!(!fits(&by_place, &post(r#"{"id": 5}"#, None)), "places must be there");
         let simple = rules(|s| s.request.match_contents = r#"{"id":"[0-9]+","a.b":"^x"}"#.into());
+        assert!(fits(&simple, &post("", None)), "an empty body fits where nothing must be there");
         assert!(fits(&simple, &post(r#"{"other": 1}"#, None)), "keys need not be there");
         assert!(!fits(&simple, &post(r#"{"id": "five"}"#, None)));
         assert!(!fits(&simple, &post(r#"{"a": [{"b": "x"}, {"b": "y"}]}"#, None)));
@@ -312,6 +324,12 @@ mod tests {
         let request = post(r#"{"id": 1}"#, None);
         let reason = Reason::Field { name: "name".into(), missing: true };
         assert_eq!(rules.reasons(&Probe::new(&request)), [reason]);
+        assert!(!fits(&rules, &post("", None)) && !fits(&rules, &post("id=1", None)));
+        let nothing = Scenario {
+            request: api_mock_scenario::RequestRules { match_contents: "{}".into(), ..Default::default() },
+            ..Scenario::default()
+        };
+        assert!(fits(&Rules::new(&nothing, &options), &post("", None)), "as recordings of GET have it");
     }
 
     #[test]

@@ -2,8 +2,10 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
+use api_mock_engine::{Answer, Refusal, Request};
 use api_mock_recorder::{ProxyConfig, RecorderOptions};
 use http::HeaderValue;
 
@@ -35,6 +37,8 @@ pub struct ServerConfig {
     /// Whether the chaos client, asked through the admin API, may try services in private networks. It may always try
     /// those of this machine and public ones. Default: it may not.
     pub chaos_private: bool,
+    /// Sees what is played back, and may change it. Default: nobody does.
+    pub on_answer: Option<OnAnswer>,
     /// Sizes and numbers.
     pub limits: ServerLimits,
     /// Times.
@@ -50,10 +54,43 @@ impl Default for ServerConfig {
             asset_dir: None,
             admin_origins: Vec::new(),
             chaos_private: false,
+            on_answer: None,
             recording: None,
             limits: ServerLimits::default(),
             timeouts: Timeouts::default(),
         }
+    }
+}
+
+/// Called with each request that is played back, and with what the engine says to it, which it may change.
+type Observer = dyn Fn(&Request, &mut Result<Answer, Refusal>) + Send + Sync;
+
+/// A function that sees each request that is played back, and what it will be answered; it may change that. It is
+/// called on the threads that serve, so it must not block.
+///
+/// ```
+/// use api_mock_server::{OnAnswer, ServerConfig};
+/// let told = OnAnswer::new(|request, answer| println!("{} {}: {}", request.method, request.path, answer.is_ok()));
+/// let config = ServerConfig { on_answer: Some(told), ..ServerConfig::default() };
+/// # assert!(config.on_answer.is_some());
+/// ```
+#[derive(Clone)]
+pub struct OnAnswer(Arc<Observer>);
+
+impl OnAnswer {
+    /// Wraps the function.
+    pub fn new(observer: impl Fn(&Request, &mut Result<Answer, Refusal>) + Send + Sync + 'static) -> Self {
+        OnAnswer(Arc::new(observer))
+    }
+
+    pub(crate) fn call(&self, request: &Request, answer: &mut Result<Answer, Refusal>) {
+        (self.0)(request, answer);
+    }
+}
+
+impl std::fmt::Debug for OnAnswer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("OnAnswer(…)")
     }
 }
 

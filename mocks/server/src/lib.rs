@@ -17,7 +17,7 @@ mod specification;
 mod tls;
 mod watch;
 
-pub use config::{AdminToken, RecordingConfig, ServerConfig, ServerLimits, Timeouts};
+pub use config::{AdminToken, OnAnswer, RecordingConfig, ServerConfig, ServerLimits, Timeouts};
 pub use error::StartError;
 pub use listen::Ended;
 pub use server::Server;

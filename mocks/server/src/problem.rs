@@ -75,9 +75,19 @@ impl Problem {
 }
 
 /// What the store says is for its caller to read; what the system says is for the log.
+/// Whether the service was given a folder that it may not change, as for playback alone.
+fn is_read_only(error: &std::io::Error) -> bool {
+    use std::io::ErrorKind::{PermissionDenied, ReadOnlyFilesystem};
+    matches!(error.kind(), PermissionDenied | ReadOnlyFilesystem)
+}
+
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
         match &error {
+            StoreError::Io { source, .. } if is_read_only(source) => {
+                tracing::warn!(error = %source, "the data folder cannot be changed");
+                Problem::new(StatusCode::CONFLICT, "the data folder of the service may only be read")
+            }
             StoreError::Io { .. } => Problem::internal(&error),
             StoreError::Scenario(wrong) => {
                 let field = Some(wrong.field().to_owned()).filter(|field| !field.is_empty());

@@ -16,7 +16,7 @@ use tokio::sync::Semaphore;
 
 use crate::admin::{self, Asked, Target};
 use crate::body;
-use crate::config::{AdminToken, ServerConfig};
+use crate::config::{AdminToken, OnAnswer, ServerConfig};
 use crate::metrics::Metrics;
 use crate::problem::Problem;
 use crate::recording::Recording;
@@ -38,6 +38,7 @@ pub(crate) struct Rim {
     pub(crate) chaos_slots: Semaphore,
     pub(crate) chaos_private: bool,
     admin_slots: Semaphore,
+    on_answer: Option<OnAnswer>,
     body_bytes: usize,
     upload_bytes: usize,
     body_timeout: Duration,
@@ -62,6 +63,7 @@ impl Rim {
             chaos_slots: Semaphore::new(CHAOS_RUNS),
             chaos_private: config.chaos_private,
             admin_slots: Semaphore::new(config.limits.admin_requests.max(1)),
+            on_answer: config.on_answer.clone(),
             body_bytes: config.limits.body_bytes,
             upload_bytes: config.limits.upload_bytes,
             body_timeout: config.timeouts.body,
@@ -129,7 +131,10 @@ impl Rim {
         let begun = Instant::now();
         let target = head.uri.path_and_query().map_or("/", |target| target.as_str());
         let request = api_mock_engine::Request::new(head.method, target, head.headers, body);
-        let answered = self.engine.answer(&request);
+        let mut answered = self.engine.answer(&request);
+        if let Some(on_answer) = &self.on_answer {
+            on_answer.call(&request, &mut answered);
+        }
         self.metrics.note_playback(begun);
         match answered {
             Ok(answer) => {

@@ -7,10 +7,13 @@ use std::time::Duration;
 
 use api_mock_scenario::Scenario;
 
-use crate::error::StoreError;
+use crate::error::{LoadProblem, StoreError};
 
 /// Looks at a scenario that was read, and at its text.
 type Check = dyn Fn(&Scenario, &str) -> Result<(), Box<dyn std::error::Error + Send + Sync>> + Send + Sync;
+
+/// Is told of a file that is no good.
+type Report = dyn Fn(&LoadProblem) + Send + Sync;
 
 /// How a store works.
 #[derive(Clone)]
@@ -29,6 +32,7 @@ pub struct StoreOptions {
     /// How many fixtures there may be.
     pub max_fixtures: usize,
     pub(crate) check: Option<Arc<Check>>,
+    pub(crate) report: Option<Arc<Report>>,
 }
 
 impl fmt::Debug for StoreOptions {
@@ -59,6 +63,7 @@ impl StoreOptions {
             max_scenarios: 100_000,
             max_fixtures: 10_000,
             check: None,
+            report: None,
         }
     }
 
@@ -72,6 +77,13 @@ impl StoreOptions {
         + 'static,
     ) -> Self {
         self.check = Some(Arc::new(check));
+        self
+    }
+
+    /// Tells of each file that is found to be no good after the store was opened: what was there before stays.
+    #[must_use]
+    pub fn reporting(mut self, report: impl Fn(&LoadProblem) + Send + Sync + 'static) -> Self {
+        self.report = Some(Arc::new(report));
         self
     }
 

@@ -102,6 +102,11 @@ impl Snapshot {
             && pairs.into_iter().all(|(a, b)| a.0 == b.0 && Arc::ptr_eq(a.1, b.1))
     }
 
+    /// All fixtures, by their folders such as `v1/users/GET`.
+    pub fn fixtures(&self) -> impl ExactSizeIterator<Item = (&str, &Arc<FixtureFolder>)> {
+        self.fixtures.iter().map(|(folder, fixtures)| (folder.as_str(), fixtures))
+    }
+
     /// The fixtures of a folder itself.
     #[must_use]
     pub fn fixture_folder(&self, folder: &str) -> Option<&Arc<FixtureFolder>> {

@@ -475,7 +475,12 @@ impl Shared {
     }
 
     pub(crate) fn refresh(&self) {
+        let before = self.lock().problems.clone();
         self.read_all(SETTLE);
+        let Some(report) = &self.options.report else { return };
+        // Another refresh at the same time may tell of the same once more.
+        let now = self.lock().problems.clone();
+        now.iter().filter(|problem| !before.contains(problem)).for_each(|problem| report(problem));
     }
 
     /// Reads what is new or changed, forgets what is gone. What is no good leaves what was there

@@ -100,6 +100,25 @@ fn a_check_refuses_uploads_and_files() {
 }
 
 #[test]
+fn files_that_turn_bad_are_told_of_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let told = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
+    let keep = told.clone();
+    let mut options = StoreOptions::in_folder(folder.path());
+    options.watch_every = None;
+    let options = options.reporting(move |problem| keep.lock().unwrap().push(problem.to_string()));
+    let (store, _) = Store::open(options).unwrap();
+    let file = folder.path().join("x/GET/s.scr");
+    edit(&file, "method: GET\nname: s\npath: [\n");
+    (0..3).for_each(|_| store.refresh());
+    edit(&file, &scenario_text("s", "/x", "good"));
+    store.refresh();
+    let told = told.lock().unwrap();
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(told[0].starts_with("x/GET/s.scr:"), "{told:?}");
+}
+
+#[test]
 fn files_changed_by_hand_are_picked_up() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(folder.path());

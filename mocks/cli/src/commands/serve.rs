@@ -1,10 +1,11 @@
 //! The service itself: what runs without a command.
 
+use std::io::Write as _;
 use std::sync::Arc;
 
 use api_mock_engine::{Engine, EngineOptions};
 use api_mock_server::{Ended, Identity, Server, ServerConfig, StartError};
-use api_mock_store::StoreOptions;
+use api_mock_store::{LoadProblem, StoreOptions};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::{Outcome, recording};
@@ -14,11 +15,13 @@ use crate::settings::Settings;
 pub(crate) fn run(settings: &Settings) -> Outcome {
     let config = config(settings)?;
     let scheme = if config.identity.is_some() { "https" } else { "http" };
-    let (engine, problems) = Engine::open(store_options(settings), engine_options(settings))
-        .map_err(|error| Failure::of(exit::FAILED, &error))?;
-    for problem in &problems {
-        eprintln!("api-mock-service: skipped {problem}");
-    }
+    // Not `eprintln`, which panics when nobody reads: the service goes on.
+    let told =
+        |problem: &LoadProblem| drop(writeln!(std::io::stderr(), "api-mock-service: skipped {problem}"));
+    let store = store_options(settings).reporting(told);
+    let (engine, problems) =
+        Engine::open(store, engine_options(settings)).map_err(|error| Failure::of(exit::FAILED, &error))?;
+    problems.iter().for_each(told);
     let scenarios = engine.store().snapshot().scenarios().len();
     let engine = Arc::new(engine);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
@@ -144,7 +147,7 @@ fn identity(settings: &Settings) -> Result<Option<Identity>, StartError> {
 pub(super) fn store_options(settings: &Settings) -> StoreOptions {
     let mut options = StoreOptions::in_folder(settings.text("data_dir"));
     let upload = settings.size("max_upload_bytes") as u64;
-    options.max_scenario_bytes = options.max_scenario_bytes.min(upload);
+    options.max_scenario_bytes = upload;
     let recorded = settings.size("max_record_bytes") as u64;
     options.max_fixture_bytes = options.max_fixture_bytes.max(upload).max(recorded);
     options
@@ -152,14 +155,18 @@ pub(super) fn store_options(settings: &Settings) -> StoreOptions {
 
 /// How scenarios are rendered, here and by `render`.
 pub(super) fn engine_options(settings: &Settings) -> EngineOptions {
+    let number = |name: &str| usize::try_from(settings.number(name)).unwrap_or(usize::MAX);
     let mut options = EngineOptions::default();
     options.seed = settings.seed();
     options.max_wait = settings.duration("max_wait");
     options.template = options
         .template
         .steps(settings.number("max_template_steps"))
+        .depth(number("max_template_depth"))
         .output_bytes(settings.size("max_answer_bytes"));
-    options.functions.list_items = usize::try_from(settings.number("max_list_items")).unwrap_or(usize::MAX);
+    options.functions.list_items = number("max_list_items");
+    options.functions.text_bytes = settings.size("max_text_bytes");
+    options.functions.pattern.max_bytes = settings.size("max_pattern_bytes");
     options.functions.pattern.extra_rounds =
         u32::try_from(settings.number("max_pattern_repeats")).unwrap_or(u32::MAX);
     options

@@ -67,6 +67,14 @@ pub(crate) const SETTINGS: &[Setting] = &[
     setting("shutdown_timeout", Kind::Duration, "10s", "what runs longer is cut off at the end"),
     setting("max_list_items", Kind::Number, "100000", "longest list that a template function makes"),
     setting("max_pattern_repeats", Kind::Number, "32", "repeats that RandRegex makes of `*` and `+`"),
+    setting("max_pattern_bytes", Kind::Size, "64K", "longest text that RandRegex makes"),
+    setting("max_text_bytes", Kind::Size, "1M", "longest text that another template function makes"),
+    setting(
+        "max_template_depth",
+        Kind::Number,
+        "1000",
+        "templates that call each other, one inside of the other",
+    ),
     setting("max_template_steps", Kind::Number, "10000000", "work of one rendering"),
     setting("max_answer_bytes", Kind::Size, "32M", "what one rendering writes"),
 ];
