@@ -62,7 +62,7 @@ impl From<CallError> for CallProblem {
 
 /// The body of a request that is forwarded.
 pub(crate) enum Source {
-    Whole(Bytes),
+    Whole(Bytes, Option<Kept>),
     /// What was read of it, and what still comes.
     Stream(Bytes, Incoming),
 }
@@ -96,8 +96,8 @@ impl Recorder {
             engine,
             queue,
             budget: Arc::new(Budget::new(options.max_memory_bytes)),
-            upstream: Upstream::new(&options.upstream, crate::AddressGuard::open())?,
-            guarded: Upstream::new(&options.upstream, options.guard.clone())?,
+            upstream: Upstream::new(&options.upstream, None)?,
+            guarded: Upstream::new(&options.upstream, Some(options.guard.clone()))?,
             options,
         }))
     }
@@ -117,7 +117,9 @@ impl Recorder {
             return Err(bad("X-Mock-Url must not hold a password; send an Authorization header"));
         }
         head.uri = url;
-        Ok(self.forward(&self.guarded, head, Source::Whole(body), true, Duration::from_secs(60)).await?)
+        Ok(self
+            .forward(&self.guarded, head, Source::Whole(body, None), true, Duration::from_secs(60))
+            .await?)
     }
 
     /// Sends a request with a whole address up. What comes back is passed on as it comes.
@@ -130,11 +132,11 @@ impl Recorder {
         idle: Duration,
     ) -> Result<Response<Body>, CallError> {
         let slot = if records { self.queue.slot().await } else { None };
-        let kept = || Kept::new(Arc::clone(&self.budget), self.options.max_body_bytes);
-        let mut sent = None;
-        let mut known = None;
+        let kept = || self.kept(self.options.max_body_bytes);
+        let (mut sent, mut known, mut asked) = (None, None, None);
         let up_body = match source {
-            Source::Whole(bytes) => {
+            Source::Whole(bytes, kept) => {
+                asked = kept;
                 known = slot.is_some().then(|| bytes.clone());
                 body::whole(bytes)
             }
@@ -158,12 +160,17 @@ impl Recorder {
                 exchange.status = head.status;
                 exchange.answer_headers = head.headers.clone();
                 let queue = Arc::clone(&self.queue);
-                Tap::Answer(Box::new(Plan { exchange, sent, kept: kept(), slot, queue }))
+                Tap::Answer(Box::new(Plan { exchange, sent, kept: kept(), asked, slot, queue }))
             }
             _ => Tap::Nothing,
         };
         head.version = Version::HTTP_11;
         Ok(Response::from_parts(head, Passing::body(Bytes::new(), body, tap, idle)))
+    }
+
+    /// A place for a body of up to `most` bytes.
+    pub(crate) fn kept(&self, most: usize) -> Kept {
+        Kept::new(Arc::clone(&self.budget), most)
     }
 
     /// Waits until all that was recorded is in the store, or for `patience`.

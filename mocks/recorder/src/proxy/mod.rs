@@ -3,6 +3,7 @@
 mod handle;
 mod io;
 mod tunnel;
+mod upgrade;
 
 use std::convert::Infallible;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -195,6 +196,7 @@ fn http(config: &ProxyConfig) -> auto::Builder<TokioExecutor> {
         .timer(TokioTimer::new())
         .max_header_list_size(u32::try_from(header_bytes).unwrap_or(u32::MAX))
         .max_concurrent_streams(config.streams)
+        .enable_connect_protocol()
         .adaptive_window(true)
         .keep_alive_interval(config.timeouts.idle)
         .keep_alive_timeout(Duration::from_secs(20));

@@ -1,5 +1,6 @@
 //! The client side: how real services are reached.
 
+mod between;
 mod connect;
 mod link;
 
@@ -10,7 +11,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::header::PROXY_AUTHORIZATION;
+use http::uri::Scheme;
+use http::{HeaderValue, Request, Response};
 use http_body_util::combinators::UnsyncBoxBody;
 use hyper::body::Incoming;
 use hyper_util::client::legacy::Client;
@@ -19,6 +22,7 @@ use rustls::RootCertStore;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
+pub use between::{BadProxy, UpstreamProxy};
 pub(crate) use connect::{ConnectError, Connector};
 
 use crate::guard::AddressGuard;
@@ -38,8 +42,8 @@ pub struct UpstreamOptions {
     pub extra_roots: Vec<CertificateDer<'static>>,
     /// What this client shows to services that ask who it is.
     pub client_identity: Option<Arc<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>)>>,
-    /// Host and port of the proxy behind which services are. Default: none.
-    pub proxy: Option<(String, u16)>,
+    /// The proxy behind which services are. Default: none.
+    pub proxy: Option<UpstreamProxy>,
     /// A connection, its TLS included, must stand by then. Default: 10 s.
     pub connect_timeout: Duration,
     /// The head of an answer must have come by then. Default: 60 s.
@@ -102,6 +106,8 @@ pub(crate) struct Upstream {
     http1: Client<Connector, UpBody>,
     connector: Connector,
     head_timeout: Duration,
+    /// For the proxy in between, which sees the requests that are not encrypted.
+    authorization: Option<HeaderValue>,
 }
 
 /// Why there is no answer.
@@ -117,8 +123,8 @@ pub(crate) enum CallError {
 }
 
 impl Upstream {
-    /// Blocks while it reads the system's certificates.
-    pub(crate) fn new(options: &UpstreamOptions, guard: AddressGuard) -> Result<Self, rustls::Error> {
+    /// With a guard, only some addresses are connected to. Blocks while it reads the system's certificates.
+    pub(crate) fn new(options: &UpstreamOptions, guard: Option<AddressGuard>) -> Result<Self, rustls::Error> {
         let tls = tls_config(options)?;
         let connector = |protocols: &[&[u8]]| {
             let mut tls = tls.clone();
@@ -132,15 +138,21 @@ impl Upstream {
             http1: client(one.clone()),
             connector: one,
             head_timeout: options.head_timeout,
+            authorization: options.proxy.as_ref().and_then(UpstreamProxy::authorization).cloned(),
         })
     }
 
     /// Sends a request with a whole address. `is_upgrade` for those that want another protocol.
     pub(crate) async fn call(
         &self,
-        request: Request<UpBody>,
+        mut request: Request<UpBody>,
         is_upgrade: bool,
     ) -> Result<Response<Incoming>, CallError> {
+        if let Some(authorization) = &self.authorization
+            && request.uri().scheme() == Some(&Scheme::HTTP)
+        {
+            request.headers_mut().insert(PROXY_AUTHORIZATION, authorization.clone());
+        }
         let client = if is_upgrade { &self.http1 } else { &self.any };
         match tokio::time::timeout(self.head_timeout, client.request(request)).await {
             Err(_) => Err(CallError::Timeout),
