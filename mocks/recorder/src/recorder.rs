@@ -53,7 +53,7 @@ impl From<CallError> for CallProblem {
     fn from(error: CallError) -> Self {
         let status = match &error {
             CallError::Timeout => StatusCode::GATEWAY_TIMEOUT,
-            CallError::Failed(..) => StatusCode::BAD_GATEWAY,
+            CallError::Failed(..) | CallError::Between => StatusCode::BAD_GATEWAY,
             CallError::Forbidden(_) => StatusCode::FORBIDDEN,
         };
         CallProblem::new(status, error.to_string())
@@ -62,7 +62,9 @@ impl From<CallError> for CallProblem {
 
 /// The body of a request that is forwarded.
 pub(crate) enum Source {
-    Whole(Bytes, Option<Kept>),
+    Whole(Bytes),
+    /// As `Whole`, with what it occupies.
+    Kept(Bytes, Kept),
     /// What was read of it, and what still comes.
     Stream(Bytes, Incoming),
 }
@@ -117,9 +119,7 @@ impl Recorder {
             return Err(bad("X-Mock-Url must not hold a password; send an Authorization header"));
         }
         head.uri = url;
-        Ok(self
-            .forward(&self.guarded, head, Source::Whole(body, None), true, Duration::from_secs(60))
-            .await?)
+        Ok(self.forward(&self.guarded, head, Source::Whole(body), true, Duration::from_secs(60)).await?)
     }
 
     /// Sends a request with a whole address up. What comes back is passed on as it comes.
@@ -133,10 +133,13 @@ impl Recorder {
     ) -> Result<Response<Body>, CallError> {
         let slot = if records { self.queue.slot().await } else { None };
         let kept = || self.kept(self.options.max_body_bytes);
-        let (mut sent, mut known, mut asked) = (None, None, None);
+        let (source, asked) = match source {
+            Source::Kept(bytes, kept) => (Source::Whole(bytes), Some(kept)),
+            source => (source, None),
+        };
+        let (mut sent, mut known) = (None, None);
         let up_body = match source {
-            Source::Whole(bytes, kept) => {
-                asked = kept;
+            Source::Whole(bytes) | Source::Kept(bytes, _) => {
                 known = slot.is_some().then(|| bytes.clone());
                 body::whole(bytes)
             }

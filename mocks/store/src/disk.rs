@@ -50,13 +50,6 @@ pub(crate) struct Scan {
     pub(crate) problems: Vec<(PathBuf, String)>,
 }
 
-/// Whether a write waits until the disk has it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Durability {
-    Synced,
-    Unsynced,
-}
-
 /// The data folder.
 #[derive(Debug)]
 pub(crate) struct Disk {
@@ -110,35 +103,29 @@ impl Disk {
         fs::read(self.place(relative)?).map_err(StoreError::io("read the file"))
     }
 
-    /// Writes a file of which nobody ever sees a part. When this returns, it is on disk, if that is asked for.
-    pub(crate) fn write(
-        &self,
-        relative: &Path,
-        bytes: &[u8],
-        durability: Durability,
-    ) -> Result<Stamp, StoreError> {
+    /// Writes a file. When this returns, it is on disk, and nobody ever sees a part of it.
+    pub(crate) fn write(&self, relative: &Path, bytes: &[u8]) -> Result<Stamp, StoreError> {
         let place = self.place(relative)?;
         let folder = place.parent().unwrap_or(&self.root).to_path_buf();
-        self.make_folder(&folder, durability)?;
+        self.make_folder(&folder)?;
         // The new folders are no links, and whoever made some meanwhile has to pass this again.
         let place = self.place(relative)?;
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         let temporary = folder.join(format!("{TEMPORARY}{}-{number}", std::process::id()));
-        let written =
-            write_whole(&temporary, bytes, durability).and_then(|()| fs::rename(&temporary, &place));
+        let written = write_synced(&temporary, bytes).and_then(|()| fs::rename(&temporary, &place));
         if let Err(source) = written {
             // What is left is ignored by all and removed at the next start.
             let _ = fs::remove_file(&temporary);
             return Err(StoreError::Io { action: "write the file", source });
         }
-        sync_folder(&folder, durability)?;
+        sync_folder(&folder)?;
         fs::metadata(&place)
             .map(|metadata| Stamp::of(&metadata))
             .map_err(StoreError::io("read the file back"))
     }
 
     /// Makes a folder and those above it, and makes them last.
-    fn make_folder(&self, folder: &Path, durability: Durability) -> Result<(), StoreError> {
+    fn make_folder(&self, folder: &Path) -> Result<(), StoreError> {
         let mut missing: Vec<&Path> = Vec::new();
         let mut at = folder;
         while at != self.root && !at.is_dir() {
@@ -147,7 +134,7 @@ impl Disk {
         }
         for folder in missing.into_iter().rev() {
             match fs::create_dir(folder) {
-                Ok(()) => sync_folder(folder.parent().unwrap_or(&self.root), durability)?,
+                Ok(()) => sync_folder(folder.parent().unwrap_or(&self.root))?,
                 Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists && folder.is_dir() => {}
                 Err(source) => return Err(StoreError::Io { action: "make a folder", source }),
             }
@@ -168,11 +155,11 @@ impl Disk {
         while let Some(at) = folder.filter(|at| *at != self.root && at.starts_with(&self.root)) {
             if fs::remove_dir(at).is_err() {
                 // Not empty: it is the last one that changed.
-                return sync_folder(at, Durability::Synced);
+                return sync_folder(at);
             }
             folder = at.parent();
         }
-        sync_folder(&self.root, Durability::Synced)
+        sync_folder(&self.root)
     }
 
     /// Looks at all below the folder.
@@ -234,18 +221,12 @@ impl Disk {
     }
 }
 
-fn write_whole(path: &Path, bytes: &[u8], durability: Durability) -> std::io::Result<()> {
+fn write_synced(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     let mut file = OpenOptions::new().write(true).create_new(true).open(path)?;
     file.write_all(bytes)?;
-    match durability {
-        Durability::Synced => file.sync_all(),
-        Durability::Unsynced => Ok(()),
-    }
+    file.sync_all()
 }
 
-fn sync_folder(folder: &Path, durability: Durability) -> Result<(), StoreError> {
-    if durability == Durability::Unsynced {
-        return Ok(());
-    }
+fn sync_folder(folder: &Path) -> Result<(), StoreError> {
     File::open(folder).and_then(|folder| folder.sync_all()).map_err(StoreError::io("sync the folder"))
 }

@@ -13,7 +13,7 @@ use api_mock_scenario::{
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 
-use crate::disk::{Disk, Durability, Scan, Stamp};
+use crate::disk::{Disk, Scan, Stamp};
 use crate::error::{LoadProblem, StoreError};
 use crate::load::{self, FileContents, FileKind, with_slashes};
 use crate::options::StoreOptions;
@@ -132,7 +132,7 @@ impl Store {
             Format::Json => scenario.to_yaml().into(),
         };
         self.shared.options.check(&scenario, &text)?;
-        let stored = self.shared.put(vec![(scenario, text)], Durability::Synced)?;
+        let stored = self.shared.put(vec![(scenario, text)])?;
         stored.into_iter().next().ok_or_else(|| StoreError::NotFound("scenario".to_owned()))
     }
 
@@ -142,23 +142,6 @@ impl Store {
     /// # Errors
     /// One of them is no good, or cannot be stored.
     pub fn put_all(&self, scenarios: &[Scenario]) -> Result<Vec<Arc<Stored>>, StoreError> {
-        self.put_scenarios(scenarios, Durability::Synced)
-    }
-
-    /// As [`Store::put_all`], many times as fast on most disks: what it wrote outlives this process, but what it wrote in
-    /// the last seconds before the machine loses its power may be lost.
-    ///
-    /// # Errors
-    /// As [`Store::put_all`].
-    pub fn put_all_unsynced(&self, scenarios: &[Scenario]) -> Result<Vec<Arc<Stored>>, StoreError> {
-        self.put_scenarios(scenarios, Durability::Unsynced)
-    }
-
-    fn put_scenarios(
-        &self,
-        scenarios: &[Scenario],
-        durability: Durability,
-    ) -> Result<Vec<Arc<Stored>>, StoreError> {
         let mut checked = Vec::with_capacity(scenarios.len());
         for scenario in scenarios {
             let text: Arc<str> = scenario.to_yaml().into();
@@ -169,7 +152,7 @@ impl Store {
             self.shared.options.check(&scenario, &text)?;
             checked.push((scenario, text));
         }
-        self.shared.put(checked, durability)
+        self.shared.put(checked)
     }
 
     /// Adds or replaces scenarios from YAML, which is kept as it is: all of them or, if one is no good, none. (A disk
@@ -186,7 +169,7 @@ impl Store {
             self.shared.options.check(&scenario, text)?;
             checked.push((scenario, Arc::from(text.as_str())));
         }
-        self.shared.put(checked, Durability::Synced)
+        self.shared.put(checked)
     }
 
     /// Adds or replaces a scenario.
@@ -276,7 +259,7 @@ impl Store {
             return Err(StoreError::TooMany(count));
         }
         if let Some(disk) = &self.shared.disk {
-            let stamp = disk.write(&place.file, &bytes, Durability::Synced)?;
+            let stamp = disk.write(&place.file, &bytes)?;
             writer.known.insert(place.file.clone(), stamp);
         }
         let folder = Arc::make_mut(snapshot.fixtures.entry(place.folder).or_default());
@@ -407,11 +390,7 @@ impl Shared {
         });
     }
 
-    fn put(
-        &self,
-        scenarios: Vec<(Scenario, Arc<str>)>,
-        durability: Durability,
-    ) -> Result<Vec<Arc<Stored>>, StoreError> {
+    fn put(&self, scenarios: Vec<(Scenario, Arc<str>)>) -> Result<Vec<Arc<Stored>>, StoreError> {
         let mut writer = self.lock();
         let mut snapshot = Snapshot::clone(&self.snapshot.load());
         let new = scenarios
@@ -424,7 +403,7 @@ impl Shared {
         let mut added = Vec::with_capacity(scenarios.len());
         let mut failure = None;
         for (scenario, text) in scenarios {
-            match self.put_one(&mut writer, &mut snapshot, (scenario, text), durability) {
+            match self.put_one(&mut writer, &mut snapshot, scenario, text) {
                 Ok(stored) => added.push(stored),
                 Err(error) => {
                     failure = Some(error);
@@ -442,8 +421,8 @@ impl Shared {
         &self,
         writer: &mut Writer,
         snapshot: &mut Snapshot,
-        (scenario, text): (Scenario, Arc<str>),
-        durability: Durability,
+        scenario: Scenario,
+        text: Arc<str>,
     ) -> Result<Arc<Stored>, StoreError> {
         let key = Arc::new(scenario.key());
         let present = snapshot.scenarios.get(&key).map(|stored| stored.file.clone());
@@ -454,7 +433,7 @@ impl Shared {
         };
         let file = present.unwrap_or_else(|| self.free_file(writer, &key));
         if let Some(disk) = &self.disk {
-            let stamp = disk.write(&file, text.as_bytes(), durability)?;
+            let stamp = disk.write(&file, text.as_bytes())?;
             writer.known.insert(file.clone(), stamp);
             if let Some(replaced) = replaced {
                 disk.delete(&replaced)?;

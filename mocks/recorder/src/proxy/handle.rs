@@ -131,14 +131,15 @@ async fn exchange(
     // Calls of gRPC go on while they are answered: they can be neither held back nor replayed.
     let is_grpc = headers::is_grpc(&head.headers);
     let records = wanted.records && !is_grpc;
-    let source = if wanted.plays && !is_grpc && is_body_needed(shared, &head, &body, &wanted).await {
+    let has_body = !http_body::Body::is_end_stream(&body);
+    let source = if wanted.plays && !is_grpc && is_body_needed(shared, &head, has_body, &wanted).await {
         let kept = recorder.kept(recorder.options.max_matched_bytes);
         match body::collect(body, kept, timeouts.body).await {
             Collected::Whole(bytes, kept) => {
                 if let Some(played) = play(shared, &mut head, &bytes, wanted.only_plays).await {
                     return Ok(played);
                 }
-                Source::Whole(bytes, Some(kept))
+                Source::Kept(bytes, kept)
             }
             Collected::More(bytes, rest) => Source::Stream(bytes, rest),
             Collected::Failed => {
@@ -158,8 +159,8 @@ async fn exchange(
 }
 
 /// Whether a scenario can be chosen, or refused, only by those who know the body. What nobody is for is not held back.
-async fn is_body_needed(shared: &Shared, head: &Parts, body: &Incoming, wanted: &Wanted) -> bool {
-    if wanted.only_plays || http_body::Body::is_end_stream(body) {
+async fn is_body_needed(shared: &Shared, head: &Parts, has_body: bool, wanted: &Wanted) -> bool {
+    if wanted.only_plays || !has_body {
         return true;
     }
     let target = head.uri.path_and_query().map_or("/", |target| target.as_str());
@@ -224,7 +225,7 @@ fn played(answer: Answer, is_head: bool) -> Response<Body> {
     response
 }
 
-pub(super) fn problem(status: StatusCode, message: &str) -> Response<Body> {
+fn problem(status: StatusCode, message: &str) -> Response<Body> {
     json(status, &serde_json::json!({ "message": message }))
 }
 

@@ -198,7 +198,7 @@ impl Shared {
         if scenarios.is_empty() {
             return;
         }
-        if self.store.put_all_unsynced(&scenarios).is_ok() {
+        if self.store.put_all(&scenarios).is_ok() {
             self.recorded.fetch_add(scenarios.len() as u64, Ordering::Relaxed);
             return;
         }

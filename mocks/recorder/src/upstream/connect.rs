@@ -186,7 +186,7 @@ async fn tunnel(
     let name = if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") };
     let mut asked = format!("CONNECT {name} HTTP/1.1\r\nHost: {name}\r\n").into_bytes();
     if let Some(authorization) = proxy.authorization() {
-        asked.extend_from_slice(&[b"Proxy-Authorization: ", authorization.as_bytes(), b"\r\n"].concat());
+        asked.extend_from_slice(&[&b"Proxy-Authorization: "[..], authorization.as_bytes(), b"\r\n"].concat());
     }
     asked.extend_from_slice(b"\r\n");
     stream.write_all(&asked).await.map_err(failed)?;

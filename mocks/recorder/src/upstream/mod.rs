@@ -13,7 +13,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::header::PROXY_AUTHORIZATION;
 use http::uri::Scheme;
-use http::{HeaderValue, Request, Response};
+use http::{HeaderValue, Request, Response, StatusCode};
 use http_body_util::combinators::UnsyncBoxBody;
 use hyper::body::Incoming;
 use hyper_util::client::legacy::Client;
@@ -108,6 +108,7 @@ pub(crate) struct Upstream {
     head_timeout: Duration,
     /// For the proxy in between, which sees the requests that are not encrypted.
     authorization: Option<HeaderValue>,
+    has_proxy: bool,
 }
 
 /// Why there is no answer.
@@ -117,6 +118,8 @@ pub(crate) enum CallError {
     Timeout,
     #[error("{0}")]
     Failed(String, #[source] hyper_util::client::legacy::Error),
+    #[error("the proxy in between wants a user and password, or others")]
+    Between,
     /// Somewhere it must not go.
     #[error("{0}")]
     Forbidden(String),
@@ -139,6 +142,7 @@ impl Upstream {
             connector: one,
             head_timeout: options.head_timeout,
             authorization: options.proxy.as_ref().and_then(UpstreamProxy::authorization).cloned(),
+            has_proxy: options.proxy.is_some(),
         })
     }
 
@@ -148,14 +152,21 @@ impl Upstream {
         mut request: Request<UpBody>,
         is_upgrade: bool,
     ) -> Result<Response<Incoming>, CallError> {
-        if let Some(authorization) = &self.authorization
-            && request.uri().scheme() == Some(&Scheme::HTTP)
-        {
+        let is_plain = request.uri().scheme() == Some(&Scheme::HTTP);
+        if let Some(authorization) = self.authorization.as_ref().filter(|_| is_plain) {
             request.headers_mut().insert(PROXY_AUTHORIZATION, authorization.clone());
         }
         let client = if is_upgrade { &self.http1 } else { &self.any };
         match tokio::time::timeout(self.head_timeout, client.request(request)).await {
             Err(_) => Err(CallError::Timeout),
+            // That is for us, not for the client, who must not be asked for a password of another proxy.
+            Ok(Ok(response))
+                if is_plain
+                    && self.has_proxy
+                    && response.status() == StatusCode::PROXY_AUTHENTICATION_REQUIRED =>
+            {
+                Err(CallError::Between)
+            }
             Ok(Ok(response)) => Ok(response),
             Ok(Err(error)) => Err(explained(error)),
         }

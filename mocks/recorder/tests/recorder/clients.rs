@@ -209,15 +209,18 @@ fn git_session(way: Way) -> Vec<String> {
     let trusted = format!("http.sslCAInfo={}", way.authority.display());
     let (url, clone) = (format!("{}/git/one.git", way.base), way.home.join("clone"));
     let far = ["-c", &proxy, "-c", &trusted];
-    git(&way.home, &[&far[..], &["clone", "-q", "--single-branch", "-b", "main", &url, "clone"]].concat());
+    git(
+        &way.home,
+        &[&far[..], &["clone", "-q", "--single-branch", "-b", "main", &url, "clone"][..]].concat(),
+    );
     for number in 0..60 {
         git(&clone, &["commit", "-q", "--allow-empty", "-m", &format!("own {number}")]);
     }
-    git(&clone, &[&far[..], &["fetch", "-q", "origin", "later:later"]].concat());
+    git(&clone, &[&far[..], &["fetch", "-q", "origin", "later:later"][..]].concat());
     std::fs::write(clone.join("large"), noise(2 << 20, 7)).unwrap();
     git(&clone, &["add", "."]);
     git(&clone, &["commit", "-q", "-m", "large"]);
-    git(&clone, &[&far[..], &["push", "-q", "origin", "HEAD:refs/heads/topic"]].concat());
+    git(&clone, &[&far[..], &["push", "-q", "origin", "HEAD:refs/heads/topic"][..]].concat());
     git(&clone, &["fsck", "--strict"]);
     vec![git(&clone, &["rev-parse", "HEAD", "later"]), git(&clone, &["ls-tree", "-r", "later"])]
 }

@@ -230,6 +230,39 @@ fn defect_l16_what_was_sent_fits_the_recording_of_it() {
 }
 
 #[test]
+fn bodies_that_are_no_short_text_are_told_apart_by_their_digest() {
+    let binary: Vec<u8> = (0..=255).collect();
+    let long = "line\n".repeat(4_000).into_bytes();
+    let json = format!("[{}]", vec!["\"x\""; 4_000].join(",")).into_bytes();
+    let exact = FileOptions { match_body: BodyMatch::Exact, ..FileOptions::default() };
+    for (kind, body, options) in [
+        ("application/octet-stream", &binary, &FileOptions::default()),
+        ("text/plain", &long, &FileOptions::default()),
+        ("application/json", &json, &exact),
+    ] {
+        let mut made = exchange(Method::POST, "http://a.test/x", "ok");
+        made.headers = headers(&[("content-type", kind)]);
+        made.body = Some(body.clone().into());
+        let scenario = recording(&made, options).unwrap().scenario;
+        assert!(scenario.request.match_contents.starts_with("__sha256__"), "{kind}: {}", scenario.to_yaml());
+        assert_eq!(played(&made, options).unwrap().body, "ok");
+        let mut other = made.clone();
+        other.body = Some([&body[..body.len() - 1], b"!"].concat().into());
+        assert_ne!(recording(&other, options).unwrap().scenario.name, scenario.name, "{kind}");
+        let (engine, _) = Engine::open(StoreOptions::in_memory(), EngineOptions::default()).unwrap();
+        engine.store().put_scenario(&scenario).unwrap();
+        let request = Request::new(Method::POST, "/x", other.headers, other.body.unwrap());
+        assert!(engine.answer(&request).is_err(), "{kind}");
+    }
+    // Where a secret is in it, a digest would tell it to those who guess.
+    let mut made = exchange(Method::POST, "http://a.test/x", "ok");
+    let form = format!("password=s3cret&long={}", "x".repeat(9_000));
+    made.headers = headers(&[("content-type", "application/x-www-form-urlencoded")]);
+    made.body = Some(form.into());
+    assert!(!scenario(&made).request.match_contents.contains("__sha256__"));
+}
+
+#[test]
 fn defect_l05_no_secret_is_in_the_file() {
     let url = "https://me:s3cret@a.test/token?api_key=s3cret&x-amz-signature=s3cret&page=1";
     let mut made = exchange(Method::POST, url, r#"{"access_token": "s3cret", "expires": 60}"#);

@@ -186,7 +186,7 @@ async fn what_a_hand_changed_in_a_recording_stays() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_admin_api_answers_for_any_host_but_not_for_longer_paths_and_pages() {
+async fn defect_l18_the_admin_api_answers_for_any_host_but_not_for_longer_paths_and_pages() {
     let (folder, service) = (tempfile::tempdir().unwrap(), Service::start(false).await);
     let proxy = start(folder.path()).await;
     assert_eq!(get(proxy.address, "http://anything.test/_scenarios").await.text(), "admin");
