@@ -214,6 +214,8 @@ where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let io = TokioIo::new(io::Patient::new(stream, shared.config.timeouts.stream));
+    // Of its own: all connections would contend for the proxy's at each wake-up.
+    let shutdown = shared.shutdown.child_token();
     let service = service_fn(|request| {
         let (shared, inside) = (Arc::clone(&shared), inside.clone());
         async move { Ok::<_, Infallible>(handle::answer(&shared, inside, request).await) }
@@ -223,7 +225,7 @@ where
     let ended = tokio::select! {
         biased;
         ended = connection.as_mut() => ended,
-        () = shared.shutdown.cancelled() => {
+        () = shutdown.cancelled() => {
             connection.as_mut().graceful_shutdown();
             connection.await
         }

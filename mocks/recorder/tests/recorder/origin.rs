@@ -202,6 +202,11 @@ async fn route(mut request: Request<Incoming>, shared: Shared) -> Response<Body>
                 }
             });
         }
+        "/large" => *response.body_mut() = full(all_bytes().repeat(400 << 10)),
+        "/page" => {
+            *response.body_mut() = full(PAGE);
+            response.headers_mut().insert("content-type", "text/html; charset=utf-8".parse().unwrap());
+        }
         "/gated" => {
             let (tx, rx) = mpsc::channel(1);
             tx.try_send(Ok(Bytes::from_static(b"first "))).unwrap();
@@ -270,6 +275,16 @@ impl http_body::Body for Parts {
         self.0.poll_recv(cx).map(|part| part.map(|part| part.map(Frame::data)))
     }
 }
+
+/// Says what the service says, and how large the picture is.
+const PAGE: &str = r#"<!doctype html><title>page</title><p id="said">nothing</p><script>
+const said = document.getElementById("said");
+Promise.all([
+    fetch("/v1/x").then((answer) => answer.json()),
+    fetch("/todos", {method: "POST", headers: {"content-type": "application/json"}, body: '{"id": 7}'}).then((answer) => answer.json()),
+    fetch("/binary").then((answer) => answer.arrayBuffer()),
+]).then(([one, two, three]) => { said.textContent = [one.object, two.id, three.byteLength].join(" "); });
+</script>"#;
 
 /// Git's own server side, as any web server would run it.
 async fn git(request: Request<Incoming>, repositories: &Path) -> Response<Body> {

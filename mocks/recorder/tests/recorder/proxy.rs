@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use api_mock_recorder::{AddressGuard, Mode, ProxyConfig, RecorderOptions, UpstreamOptions};
+use api_mock_recorder::{AddressGuard, Mode, ProxyConfig, RecorderOptions};
 use bytes::Bytes;
 use http::Request;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::origin::{Service, all_bytes};
-use crate::support::{Recording, ask, ask_securely, ask_trusting, files, get, request, tunnel};
+use crate::support::{Recording, ask, ask_securely, files, get, mode, request, trusting, tunnel};
 
 async fn start(folder: &std::path::Path) -> Recording {
     Recording::start(folder, ProxyConfig::default(), RecorderOptions::default()).await

@@ -7,9 +7,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::origin::{Kind, Service, all_bytes};
-use crate::support::{
-    Recording, ask, ask_securely, ask_trusting, files, get, mode, request, root_of, trusting,
-};
+use crate::support::{Recording, ask_securely, ask_trusting, files, get, mode, request, root_of, trusting};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn hosts_that_are_left_alone_see_their_own_certificate() {
