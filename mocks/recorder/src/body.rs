@@ -101,6 +101,12 @@ pub(crate) struct Passing {
 }
 
 impl Passing {
+    /// The body of an answer that has none, whatever a service sends nevertheless.
+    pub(crate) fn nothing(mut tap: Tap) -> Body {
+        tap.end();
+        whole(Bytes::new())
+    }
+
     pub(crate) fn body(prefix: Bytes, inner: Incoming, mut tap: Tap, idle: Duration) -> Body {
         let prefix = (!prefix.is_empty()).then_some(prefix);
         if prefix.is_none() && http_body::Body::is_end_stream(&inner) {

@@ -8,7 +8,7 @@ use api_mock_engine::Engine;
 use bytes::Bytes;
 use http::header::{ACCEPT_ENCODING, EXPECT, HOST, IF_MODIFIED_SINCE, IF_NONE_MATCH, TE};
 use http::request::Parts;
-use http::{HeaderValue, Request, Response, StatusCode, Uri, Version};
+use http::{HeaderValue, Method, Request, Response, StatusCode, Uri, Version};
 use hyper::body::Incoming;
 
 use crate::body::{self, Body, Passing, Plan, Sent, Tap};
@@ -154,6 +154,7 @@ impl Recorder {
             headers::remove_hop_by_hop(&mut headers);
             Exchange { method, url, headers, body: known, ..Exchange::default() }
         });
+        let is_head = head.method == Method::HEAD;
         let request = Request::from_parts(upwards(head, slot.is_some()), up_body);
         let answer = upstream.call(request, false).await?;
         let (mut head, body) = answer.into_parts();
@@ -168,7 +169,10 @@ impl Recorder {
             _ => Tap::Nothing,
         };
         head.version = Version::HTTP_11;
-        Ok(Response::from_parts(head, Passing::body(Bytes::new(), body, tap, idle)))
+        let has_none = is_head || matches!(head.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+        let body =
+            if has_none { Passing::nothing(tap) } else { Passing::body(Bytes::new(), body, tap, idle) };
+        Ok(Response::from_parts(head, body))
     }
 
     /// A place for a body of up to `most` bytes.
