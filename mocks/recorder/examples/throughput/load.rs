@@ -75,7 +75,10 @@ pub(crate) fn run(way: &Way, load: Load, round: usize) -> Result<Measured, Failu
         let begun = Instant::now();
         for (number, stream) in streams.into_iter().enumerate() {
             let name = format!("r{round}c{number}");
-            all.spawn(client(stream, way.clone(), load, begun + load.time, name));
+            // Paced connections do not all ask at the same time.
+            let pause = load.pause.unwrap_or_default();
+            let first = begun + pause * u32::try_from(number)? / u32::try_from(load.connections)?;
+            all.spawn(client(stream, way.clone(), load, (first, begun + load.time), name));
         }
         let mut taken = Vec::new();
         while let Some(done) = all.join_next().await {
@@ -114,7 +117,7 @@ async fn client(
     mut stream: Box<dyn Stream>,
     way: Way,
     load: Load,
-    end: Instant,
+    (first, end): (Instant, Instant),
     name: String,
 ) -> Result<Vec<Duration>, Failure> {
     let host = format!("localhost:{}", way.origin.port());
@@ -129,7 +132,8 @@ async fn client(
         )
     };
     let (mut taken, mut buffer) = (Vec::new(), Vec::with_capacity(4096));
-    let mut turn = Instant::now();
+    let mut turn = first;
+    tokio::time::sleep_until(turn.into()).await;
     while Instant::now() < end {
         let asked = Instant::now();
         stream.write_all(request(taken.len()).as_bytes()).await?;
