@@ -61,6 +61,7 @@ pub(crate) fn all(plan: &Plan) -> Result<(), Failure> {
         row.is_new = true;
     }
     let theirs = path("mitmdump");
+    std::fs::create_dir(&theirs)?;
     let mitm = std::env::var("MITMDUMP").ok().map(|program| Running::mitmdump(&program, &theirs, &cert));
     let mitm = mitm.transpose()?;
     if let Some(mitm) = &mitm {
