@@ -70,7 +70,9 @@ pub fn recording(exchange: &Exchange, options: &FileOptions) -> Result<Recording
     let asked =
         api_mock_engine::Request::new(exchange.method.clone(), target, http::HeaderMap::new(), Bytes::new());
     let path = path(&asked.path).ok_or(NotRecordable::Path)?;
-    let mut scenario = Scenario { method, group: group_of(&path), path, ..Scenario::default() };
+    // Braces would make directives of what came from outside.
+    let group = group_of(&path).replace(['{', '}'], "");
+    let mut scenario = Scenario { method, group, path, ..Scenario::default() };
     scenario.description = literal(&format!("recorded for {}", shown_url(exchange, options)));
     add_query(&mut scenario, &asked.query, options);
     add_request(&mut scenario, exchange, options);

@@ -147,6 +147,7 @@ fn defect_l14_any_path_is_recorded_and_played_back() {
         "http://a.test/a%2Fb",
         "http://a.test/a//b/",
         "http://a.test/%7B%7B.x%7D%7D?q=%7B%7B.y%7D%7D&a+b=c+d&empty=&flag",
+        "http://a.test/{{y}}/x",
         "http://a.test/_scenarios/x",
         "http://a.test/.hidden/..x",
         &long,
@@ -159,7 +160,8 @@ fn defect_l14_any_path_is_recorded_and_played_back() {
 #[test]
 fn defect_l06_braces_in_what_was_recorded_stay_braces() {
     let body = "{{.x}} {{`{{`}} }} {{/* c */}} {{range}} {\"a\": \"{{RandName}}\"}\n{{";
-    let mut made = exchange(Method::POST, "http://a.test/x", body);
+    // Also those of the address.
+    let mut made = exchange(Method::POST, "http://a.test/{{RandName}}/{{y}}?{{z}}={{w}}", body);
     made.answer_headers = headers(&[("x-braces", "{{.x}}"), ("content-type", "text/plain")]);
     made.headers = headers(&[("x-sent", "{{RandName}}"), ("content-type", "application/json")]);
     made.body = Some(r#"{"{{k}}": "{{.v}}"}"#.into());
