@@ -133,7 +133,8 @@ impl FromStr for Names {
 pub struct RecorderOptions {
     /// What goes into the files.
     pub files: FileOptions,
-    /// Bodies larger than this are forwarded, but not recorded. Default: 128 MiB.
+    /// Bodies larger than this are forwarded, but not recorded; nor are those larger than the fixtures that the store takes.
+    /// Default: 128 MiB.
     pub max_body_bytes: usize,
     /// What all bodies that are matched, and all recordings that are not yet written, may occupy; beyond it, exchanges are forwarded only. Default: 512 MiB.
     pub max_memory_bytes: usize,

@@ -51,8 +51,10 @@ pub struct Recording {
 
 impl Recording {
     pub async fn start(folder: &Path, config: ProxyConfig, options: RecorderOptions) -> Recording {
-        let (engine, problems) =
-            Engine::open(StoreOptions::in_folder(folder), EngineOptions::default()).unwrap();
+        let mut store = StoreOptions::in_folder(folder);
+        // As the service does it.
+        store.max_fixture_bytes = 128 << 20;
+        let (engine, problems) = Engine::open(store, EngineOptions::default()).unwrap();
         assert!(problems.is_empty(), "{problems:?}");
         let engine = Arc::new(engine);
         let recorder = Recorder::open(Arc::clone(&engine), options).unwrap();
