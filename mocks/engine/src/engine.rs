@@ -163,6 +163,14 @@ impl Engine {
         &self.store
     }
 
+    /// Whether there are scenarios of a request's method and path. If not, no body can make a difference.
+    #[must_use]
+    pub fn may_answer(&self, request: &Request) -> bool {
+        let index = &self.inner.live.load().index;
+        index.has(request.method.as_str(), &request.path)
+            || request.method == Method::HEAD && index.has("GET", &request.path)
+    }
+
     /// The answer to a request. Counts as a use of the chosen scenario. A HEAD request that no
     /// scenario is for is answered as a GET.
     ///

@@ -112,6 +112,7 @@ pub struct Mismatch {
 /// let (me, seven, none) = (get("/users/me"), get("/users/7"), get("/user/7"));
 /// assert_eq!(index.choose(&me, 0, |_, _, _| true).unwrap().entry.key().name, "me");
 /// assert_eq!(index.choose(&seven, 0, |_, _, _| true).unwrap().values, ["7"]);
+/// assert!(index.has("GET", "/users/7") && !index.has("PUT", "/users/7") && !index.has("GET", "/users"));
 /// assert!(!index.choose(&none, 0, |_, _, _| true).unwrap_err().only_rules);
 /// ```
 #[derive(Debug)]
@@ -204,6 +205,13 @@ impl<T> Index<T> {
         if Arc::make_mut(root).remove(&entry.shape, &entry.key) {
             self.methods.remove(&entry.key.method);
         }
+    }
+
+    /// Whether there are scenarios of this method and path, whatever else they want. The path is decoded.
+    #[must_use]
+    pub fn has(&self, method: &str, path: &str) -> bool {
+        let Some(root) = self.methods.get(method) else { return false };
+        root.visit(path, &segments(path), &mut Vec::new(), &mut |_, _| true)
     }
 
     /// Chooses the scenario for a request and counts the use. Of the paths that match, the one

@@ -6,6 +6,7 @@ use std::sync::OnceLock;
 
 use api_mock_scenario::{Pairs, Scenario};
 use http::HeaderName;
+use sha2::{Digest, Sha256};
 
 use crate::json::{self, Scalar};
 use crate::miss::Reason;
@@ -30,15 +31,23 @@ pub(crate) struct Probe<'r> {
     /// The body if it is text, then its scalars if it is JSON.
     body: OnceCell<Option<&'r str>>,
     scalars: OnceCell<Option<Vec<Scalar>>>,
+    digest: OnceCell<String>,
 }
 
 impl<'r> Probe<'r> {
     pub(crate) fn new(request: &'r Request) -> Self {
-        Probe { request, body: OnceCell::new(), scalars: OnceCell::new() }
+        Probe { request, body: OnceCell::new(), scalars: OnceCell::new(), digest: OnceCell::new() }
     }
 
     fn body(&self) -> Option<&'r str> {
         *self.body.get_or_init(|| std::str::from_utf8(&self.request.body).ok())
+    }
+
+    /// The SHA-256 of the body in hexadecimal.
+    fn digest(&self) -> &str {
+        self.digest.get_or_init(|| {
+            Sha256::digest(&self.request.body).iter().map(|byte| format!("{byte:02x}")).collect()
+        })
     }
 
     fn scalars(&self) -> Option<&[Scalar]> {
@@ -62,6 +71,9 @@ pub(crate) struct Contents {
     fields: OnceLock<Option<Fields>>,
     strict: bool,
 }
+
+/// A rule of this and the SHA-256 in hexadecimal fits one body only, which may be binary or long.
+const DIGEST: &str = "__sha256__";
 
 #[derive(Debug, Default)]
 struct Fields {
@@ -181,6 +193,10 @@ impl Contents {
     /// rule is found as a regular expression, and JSON whose parts fit the patterns for them. Where
     /// the rule says that parts must be there, only the last will do.
     pub(crate) fn fit(&self, probe: &Probe<'_>) -> Result<(), Reason> {
+        if let Some(digest) = self.whole.text().strip_prefix(DIGEST) {
+            let is_it = digest.trim_end().eq_ignore_ascii_case(probe.digest());
+            return if is_it { Ok(()) } else { Err(Reason::Contents) };
+        }
         let body = probe.body();
         let found = body.is_some_and(|body| self.whole.text().contains(body) || self.whole.searches(body));
         let fields = self.fields.get_or_init(|| fields(self.whole.text())).as_ref();
@@ -305,6 +321,18 @@ mod tests {
         assert!(!fits(&whole, &post("<a><id>x</id></a>", None)));
         let empty = rules(|s| s.request.match_contents = "{}".into());
         assert!(fits(&empty, &post("", None)) && fits(&empty, &post(r#"{"a":1}"#, None)));
+    }
+
+    #[test]
+    fn a_digest_fits_one_body_only() {
+        let rule = "__sha256__ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+        let rules = rules(|s| s.request.match_contents = rule.into());
+        assert!(fits(&rules, &post("abc", None)));
+        assert!(!fits(&rules, &post("abcd", None)) && !fits(&rules, &post("", None)));
+        assert!(!fits(&rules, &post(rule, None)));
+        let mut binary = post("", None);
+        binary.body = bytes::Bytes::from_static(b"\xff\x00");
+        assert!(!fits(&rules, &binary));
     }
 
     #[test]

@@ -42,6 +42,8 @@ pub(crate) struct Plan {
     /// Where the request's body is, if the exchange does not have it.
     pub(crate) sent: Option<Arc<Mutex<Sent>>>,
     pub(crate) kept: Kept,
+    /// What the exchange's own body occupies.
+    pub(crate) asked: Option<Kept>,
     pub(crate) slot: Slot,
     pub(crate) queue: Arc<Queue>,
 }
@@ -54,11 +56,12 @@ impl Plan {
         };
         self.exchange.answer_body = body;
         if let Some(sent) = &self.sent {
-            let sent = sent.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut sent = sent.lock().unwrap_or_else(PoisonError::into_inner);
             // Who answers before the request is whole did not look at all of it.
             self.exchange.body = if sent.is_done { sent.kept.whole() } else { None };
         }
-        self.queue.record(self.exchange, self.slot, vec![self.kept]);
+        let kept = [Some(self.kept), self.asked].into_iter().flatten().collect();
+        self.queue.record(self.exchange, self.slot, kept);
     }
 }
 
@@ -98,6 +101,12 @@ pub(crate) struct Passing {
 }
 
 impl Passing {
+    /// The body of an answer that has none, whatever a service sends nevertheless.
+    pub(crate) fn nothing(mut tap: Tap) -> Body {
+        tap.end();
+        whole(Bytes::new())
+    }
+
     pub(crate) fn body(prefix: Bytes, inner: Incoming, mut tap: Tap, idle: Duration) -> Body {
         let prefix = (!prefix.is_empty()).then_some(prefix);
         if prefix.is_none() && http_body::Body::is_end_stream(&inner) {
@@ -173,45 +182,39 @@ impl http_body::Body for Passing {
 
 /// What came of a body within a limit.
 pub(crate) enum Collected {
-    Whole(Bytes),
+    Whole(Bytes, Kept),
     /// It is longer: what came so far, and what still comes.
     More(Bytes, Incoming),
     Failed,
     TooSlow,
 }
 
-/// Reads a body up to a limit.
-pub(crate) async fn collect(mut body: Incoming, limit: usize, timeout: Duration) -> Collected {
+/// Reads a body as far as it may be kept.
+pub(crate) async fn collect(mut body: Incoming, mut kept: Kept, timeout: Duration) -> Collected {
     if http_body::Body::is_end_stream(&body) {
-        return Collected::Whole(Bytes::new());
+        return Collected::Whole(Bytes::new(), kept);
     }
-    let mut first = Bytes::new();
-    let mut rest = bytes::BytesMut::new();
+    if http_body::Body::size_hint(&body).lower() > kept.most() as u64 {
+        return Collected::More(Bytes::new(), body);
+    }
+    let mut over = Bytes::new();
     let read = async {
         while let Some(frame) = body.frame().await {
             let Ok(frame) = frame else { return Some(false) };
             let Ok(data) = frame.into_data() else { continue };
-            // Most bodies are one piece, which need not be copied.
-            if first.is_empty() {
-                first = data;
-            } else {
-                if rest.is_empty() {
-                    rest.extend_from_slice(&first);
-                }
-                rest.extend_from_slice(&data);
-            }
-            if rest.len().max(first.len()) > limit {
+            if !kept.add_if_room(&data) {
+                over = data;
                 return None;
             }
         }
         Some(true)
     };
     let read = tokio::time::timeout(timeout, read).await;
-    let so_far = if rest.is_empty() { first } else { rest.freeze() };
+    let so_far = kept.whole().unwrap_or_default();
     match read {
-        Ok(Some(true)) => Collected::Whole(so_far),
+        Ok(Some(true)) => Collected::Whole(so_far, kept),
         Ok(Some(false)) => Collected::Failed,
-        Ok(None) => Collected::More(so_far, body),
+        Ok(None) => Collected::More([so_far, over].concat().into(), body),
         Err(_) => Collected::TooSlow,
     }
 }

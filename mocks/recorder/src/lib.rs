@@ -18,4 +18,4 @@ pub use options::{BodyMatch, FileOptions, Mode, Names, ProxyTimeouts, RecorderOp
 pub use proxy::{Local, Proxy, ProxyConfig};
 pub use record::{Exchange, NotRecordable, REDACTED, Recording, Redaction, pattern_of, recording};
 pub use recorder::{CallProblem, OpenError, Recorder};
-pub use upstream::{PemError, UpstreamOptions, certificates, private_key};
+pub use upstream::{BadProxy, PemError, UpstreamOptions, UpstreamProxy, certificates, private_key};

@@ -133,12 +133,13 @@ impl FromStr for Names {
 pub struct RecorderOptions {
     /// What goes into the files.
     pub files: FileOptions,
-    /// Bodies larger than this are forwarded, but not recorded. Default: 128 MiB.
+    /// Bodies larger than this are forwarded, but not recorded; nor are those larger than the fixtures that the store takes.
+    /// Default: 128 MiB.
     pub max_body_bytes: usize,
-    /// What all recordings that are not yet written may occupy; beyond it, exchanges are forwarded only. Default: 512 MiB.
+    /// What all bodies that are matched, and all recordings that are not yet written, may occupy; beyond it, exchanges are forwarded only. Default: 512 MiB.
     pub max_memory_bytes: usize,
-    /// Request bodies up to this are held back until they are whole, as matching needs them. Larger ones are
-    /// forwarded as they come. Default: 10 MiB.
+    /// Request bodies up to this are held back until they are whole where a scenario has their method and path, as
+    /// matching needs them. All others are forwarded as they come. Default: 128 MiB.
     pub max_matched_bytes: usize,
     /// How services are reached.
     pub upstream: UpstreamOptions,
@@ -152,7 +153,7 @@ impl Default for RecorderOptions {
             files: FileOptions::default(),
             max_body_bytes: 128 << 20,
             max_memory_bytes: 512 << 20,
-            max_matched_bytes: 10 << 20,
+            max_matched_bytes: 128 << 20,
             upstream: UpstreamOptions::default(),
             guard: AddressGuard::public_only(),
         }

@@ -8,7 +8,7 @@ use api_mock_engine::Engine;
 use bytes::Bytes;
 use http::header::{ACCEPT_ENCODING, EXPECT, HOST, IF_MODIFIED_SINCE, IF_NONE_MATCH, TE};
 use http::request::Parts;
-use http::{HeaderValue, Request, Response, StatusCode, Uri, Version};
+use http::{HeaderValue, Method, Request, Response, StatusCode, Uri, Version};
 use hyper::body::Incoming;
 
 use crate::body::{self, Body, Passing, Plan, Sent, Tap};
@@ -53,7 +53,7 @@ impl From<CallError> for CallProblem {
     fn from(error: CallError) -> Self {
         let status = match &error {
             CallError::Timeout => StatusCode::GATEWAY_TIMEOUT,
-            CallError::Failed(..) => StatusCode::BAD_GATEWAY,
+            CallError::Failed(..) | CallError::Between => StatusCode::BAD_GATEWAY,
             CallError::Forbidden(_) => StatusCode::FORBIDDEN,
         };
         CallProblem::new(status, error.to_string())
@@ -63,6 +63,8 @@ impl From<CallError> for CallProblem {
 /// The body of a request that is forwarded.
 pub(crate) enum Source {
     Whole(Bytes),
+    /// As `Whole`, with what it occupies.
+    Kept(Bytes, Kept),
     /// What was read of it, and what still comes.
     Stream(Bytes, Incoming),
 }
@@ -96,8 +98,8 @@ impl Recorder {
             engine,
             queue,
             budget: Arc::new(Budget::new(options.max_memory_bytes)),
-            upstream: Upstream::new(&options.upstream, crate::AddressGuard::open())?,
-            guarded: Upstream::new(&options.upstream, options.guard.clone())?,
+            upstream: Upstream::new(&options.upstream, None)?,
+            guarded: Upstream::new(&options.upstream, Some(options.guard.clone()))?,
             options,
         }))
     }
@@ -130,11 +132,14 @@ impl Recorder {
         idle: Duration,
     ) -> Result<Response<Body>, CallError> {
         let slot = if records { self.queue.slot().await } else { None };
-        let kept = || Kept::new(Arc::clone(&self.budget), self.options.max_body_bytes);
-        let mut sent = None;
-        let mut known = None;
+        let kept = || self.kept(self.options.max_body_bytes);
+        let (source, asked) = match source {
+            Source::Kept(bytes, kept) => (Source::Whole(bytes), Some(kept)),
+            source => (source, None),
+        };
+        let (mut sent, mut known) = (None, None);
         let up_body = match source {
-            Source::Whole(bytes) => {
+            Source::Whole(bytes) | Source::Kept(bytes, _) => {
                 known = slot.is_some().then(|| bytes.clone());
                 body::whole(bytes)
             }
@@ -149,6 +154,7 @@ impl Recorder {
             headers::remove_hop_by_hop(&mut headers);
             Exchange { method, url, headers, body: known, ..Exchange::default() }
         });
+        let is_head = head.method == Method::HEAD;
         let request = Request::from_parts(upwards(head, slot.is_some()), up_body);
         let answer = upstream.call(request, false).await?;
         let (mut head, body) = answer.into_parts();
@@ -158,12 +164,20 @@ impl Recorder {
                 exchange.status = head.status;
                 exchange.answer_headers = head.headers.clone();
                 let queue = Arc::clone(&self.queue);
-                Tap::Answer(Box::new(Plan { exchange, sent, kept: kept(), slot, queue }))
+                Tap::Answer(Box::new(Plan { exchange, sent, kept: kept(), asked, slot, queue }))
             }
             _ => Tap::Nothing,
         };
         head.version = Version::HTTP_11;
-        Ok(Response::from_parts(head, Passing::body(Bytes::new(), body, tap, idle)))
+        let has_none = is_head || matches!(head.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+        let body =
+            if has_none { Passing::nothing(tap) } else { Passing::body(Bytes::new(), body, tap, idle) };
+        Ok(Response::from_parts(head, body))
+    }
+
+    /// A place for a body of up to `most` bytes.
+    pub(crate) fn kept(&self, most: usize) -> Kept {
+        Kept::new(Arc::clone(&self.budget), most)
     }
 
     /// Waits until all that was recorded is in the store, or for `patience`.

@@ -45,7 +45,11 @@ pub(crate) fn ensure(kinds: &[Kind], tests: bool) -> Result<()> {
     }
     if tests {
         let missing = |program: &str| find(program).is_err();
-        packages.extend(["faketime", "openssl"].into_iter().filter(|program| missing(program)));
+        packages
+            .extend(["faketime", "openssl", "curl", "git"].into_iter().filter(|program| missing(program)));
+        if !has_python_requests() {
+            packages.push("python3-requests");
+        }
     }
     apt::install(&packages)?;
     if tests {
@@ -55,6 +59,15 @@ pub(crate) fn ensure(kinds: &[Kind], tests: bool) -> Result<()> {
         dynoxide()?;
     }
     Ok(())
+}
+
+/// Whether one of the Pythons that tests look at can make requests.
+fn has_python_requests() -> bool {
+    ["python3", "/usr/bin/python3"].iter().any(|python| {
+        let mut tried = Command::new(python);
+        tried.args(["-c", "import requests"]).stdin(Stdio::null()).stderr(Stdio::null());
+        tried.status().is_ok_and(|status| status.success())
+    })
 }
 
 /// cargo-nextest; installed if missing.

@@ -19,7 +19,7 @@ pub(super) fn config(settings: &Settings) -> Result<RecordingConfig, Failure> {
         files: files(settings)?,
         max_body_bytes: settings.size("max_record_bytes"),
         max_memory_bytes: settings.size("max_record_bytes").saturating_mul(4),
-        max_matched_bytes: settings.size("max_body_bytes"),
+        max_matched_bytes: settings.size("max_record_bytes"),
         upstream: upstream(settings)?,
         guard: AddressGuard::public_only()
             .allow(list(settings, "proxy_allow"))

@@ -50,7 +50,12 @@ pub(crate) const SETTINGS: &[Setting] = &[
     setting("upstream_roots", Kind::Text, "", "PEM file with authorities that services may have, too"),
     setting("upstream_cert", Kind::Text, "", "PEM file with the certificate that services are shown"),
     setting("upstream_key", Kind::Text, "", "PEM file with its key"),
-    setting("proxy_url", Kind::ProxyUrl, "", "proxy behind which services are: http://HOST:PORT"),
+    setting(
+        "proxy_url",
+        Kind::ProxyUrl,
+        "",
+        "proxy behind which services are: http://[USER:PASSWORD@]HOST:PORT",
+    ),
     setting("connection_timeout", Kind::Duration, "10s", "a connection to a service must stand by then"),
     setting("answer_timeout", Kind::Duration, "60s", "a service must have begun to answer by then"),
     setting("max_record_bytes", Kind::Size, "128M", "larger bodies are forwarded, but not recorded"),
@@ -102,13 +107,18 @@ impl Setting {
             origin: origin.clone(),
             name: self.name,
             expected: self.kind.expected(),
-            value: value.to_owned(),
+            value: self.shown(value).to_owned(),
         })
     }
 
     /// Whether a value must not be shown.
     pub(crate) fn is_hidden(&self, value: &str) -> bool {
-        self.kind == Kind::Secret && !value.is_empty()
+        match self.kind {
+            Kind::Secret => !value.is_empty(),
+            // It may hold a password.
+            Kind::ProxyUrl => value.contains('@'),
+            _ => false,
+        }
     }
 
     /// A value as it may be shown.

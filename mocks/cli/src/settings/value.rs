@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use api_mock_recorder::{BodyMatch, Mode, Names};
+use api_mock_recorder::{BodyMatch, Mode, Names, UpstreamProxy};
 use api_mock_template::time::GoDuration;
 
 /// What a setting's value must be.
@@ -41,7 +41,9 @@ impl Kind {
             Kind::Mode => "record-missing, record, playback, passthrough or spy",
             Kind::BodyMatch => "shape or exact",
             Kind::Names => "a regular expression",
-            Kind::ProxyUrl => "an address such as http://proxy.example:3128",
+            Kind::ProxyUrl => {
+                "an address such as http://proxy.example:3128 or http://user:password@proxy.example:3128"
+            }
         }
     }
 
@@ -90,11 +92,8 @@ pub(crate) fn body_match(text: &str) -> Option<BodyMatch> {
     }
 }
 
-/// Host and port.
-pub(crate) fn proxy(text: &str) -> Option<(String, u16)> {
-    let url: http::Uri = text.parse().ok()?;
-    let host = url.host().filter(|_| url.scheme_str() == Some("http"))?;
-    Some((host.trim_matches(['[', ']']).to_owned(), url.port_u16().unwrap_or(80)))
+pub(crate) fn proxy(text: &str) -> Option<UpstreamProxy> {
+    text.parse().ok()
 }
 
 pub(crate) fn switch(text: &str) -> Option<bool> {

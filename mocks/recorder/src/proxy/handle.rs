@@ -4,17 +4,17 @@ use std::sync::Arc;
 
 use api_mock_engine::{Answer, REQUEST_COUNT, Refusal};
 use bytes::Bytes;
-use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HOST, UPGRADE};
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HOST};
 use http::request::Parts;
 use http::uri::{Authority, Scheme};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, Version};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri};
 use hyper::body::Incoming;
 
-use super::{Inside, Shared, tunnel};
+use super::{Inside, Shared, tunnel, upgrade};
 use crate::body::{self, Body, Collected};
 use crate::headers;
 use crate::options::Mode;
-use crate::recorder::{CallProblem, Source, upwards};
+use crate::recorder::{CallProblem, Source};
 
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
@@ -24,7 +24,10 @@ pub(super) async fn answer(
     inside: Option<Inside>,
     request: Request<Incoming>,
 ) -> Response<Body> {
-    if request.method() == Method::CONNECT && inside.is_none() {
+    if request.method() == Method::CONNECT && upgrade::protocol_of(&request).is_none() {
+        if inside.is_some() {
+            return problem(StatusCode::METHOD_NOT_ALLOWED, "there is no tunnel inside of a tunnel");
+        }
         return connect(shared, request).await;
     }
     if shared.local.is_local(request.method(), request.uri().path()) && !is_of_a_page(&request) {
@@ -119,19 +122,24 @@ async fn exchange(
     let wanted = Wanted::of(shared.config.mode, &head.headers);
     let recorder = &shared.recorder;
     let timeouts = &shared.config.timeouts;
-    if head.version != Version::HTTP_2 && is_upgrade(&head.headers) && !wanted.only_plays {
-        return switch(shared, head).await;
+    if upgrade::is_wanted(&head) {
+        return match play_only(shared, &mut head, &wanted).await {
+            Some(played) => Ok(played),
+            None => upgrade::pass_on(shared, head).await,
+        };
     }
     // Calls of gRPC go on while they are answered: they can be neither held back nor replayed.
     let is_grpc = headers::is_grpc(&head.headers);
     let records = wanted.records && !is_grpc;
-    let source = if wanted.plays && !is_grpc {
-        match body::collect(body, recorder.options.max_matched_bytes, timeouts.body).await {
-            Collected::Whole(bytes) => {
+    let has_body = !http_body::Body::is_end_stream(&body);
+    let source = if wanted.plays && !is_grpc && is_body_needed(shared, &head, has_body, &wanted).await {
+        let kept = recorder.kept(recorder.options.max_matched_bytes);
+        match body::collect(body, kept, timeouts.body).await {
+            Collected::Whole(bytes, kept) => {
                 if let Some(played) = play(shared, &mut head, &bytes, wanted.only_plays).await {
                     return Ok(played);
                 }
-                Source::Whole(bytes)
+                Source::Kept(bytes, kept)
             }
             Collected::More(bytes, rest) => Source::Stream(bytes, rest),
             Collected::Failed => {
@@ -148,6 +156,23 @@ async fn exchange(
         return Err(CallProblem::new(StatusCode::PAYLOAD_TOO_LARGE, "the body is too large to be matched"));
     }
     Ok(recorder.forward(&recorder.upstream, head, source, records, timeouts.stream).await?)
+}
+
+/// Whether a scenario can be chosen, or refused, only by those who know the body. What nobody is for is not held back.
+async fn is_body_needed(shared: &Shared, head: &Parts, has_body: bool, wanted: &Wanted) -> bool {
+    if wanted.only_plays || !has_body {
+        return true;
+    }
+    let target = head.uri.path_and_query().map_or("/", |target| target.as_str());
+    let request = api_mock_engine::Request::new(head.method.clone(), target, HeaderMap::new(), Bytes::new());
+    let recorder = &shared.recorder;
+    recorder.engine.may_answer(&request)
+        || recorder.queue.settled(&head.method, head.uri.path()).await && recorder.engine.may_answer(&request)
+}
+
+/// The answer to a request for another protocol where nothing but playback is wanted.
+async fn play_only(shared: &Shared, head: &mut Parts, wanted: &Wanted) -> Option<Response<Body>> {
+    if wanted.only_plays { play(shared, head, &Bytes::new(), true).await } else { None }
 }
 
 /// The answer of a scenario; `None` if no one is for this request, unless nothing else is wanted.
@@ -198,47 +223,6 @@ fn played(answer: Answer, is_head: bool) -> Response<Body> {
         headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
     }
     response
-}
-
-fn is_upgrade(headers: &HeaderMap) -> bool {
-    let says = headers.get_all(CONNECTION).iter().filter_map(|value| value.to_str().ok());
-    let mut words = says.flat_map(|value| value.split(','));
-    headers.contains_key(UPGRADE) && words.any(|word| word.trim().eq_ignore_ascii_case("upgrade"))
-}
-
-/// A request for another protocol, WebSocket mostly: passed on, and not recorded.
-async fn switch(shared: &Arc<Shared>, mut head: Parts) -> Result<Response<Body>, CallProblem> {
-    let client = head.extensions.remove::<hyper::upgrade::OnUpgrade>();
-    let protocol = head.headers.get(UPGRADE).cloned();
-    let mut head = upwards(head, false);
-    let both_ways = |headers: &mut HeaderMap, protocol: &HeaderValue| {
-        headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
-        headers.insert(UPGRADE, protocol.clone());
-    };
-    if let Some(protocol) = &protocol {
-        both_ways(&mut head.headers, protocol);
-    }
-    let request = Request::from_parts(head, body::whole(Bytes::new()));
-    let answer = shared.recorder.upstream.call(request, true).await?;
-    let protocol = answer.headers().get(UPGRADE).cloned();
-    if answer.status() != StatusCode::SWITCHING_PROTOCOLS {
-        let (mut head, body) = answer.into_parts();
-        headers::remove_hop_by_hop(&mut head.headers);
-        let idle = shared.config.timeouts.stream;
-        let body = body::Passing::body(Bytes::new(), body, body::Tap::Nothing, idle);
-        return Ok(Response::from_parts(head, body));
-    }
-    let mut response = Response::new(body::whole(Bytes::new()));
-    *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
-    *response.headers_mut() = answer.headers().clone();
-    headers::remove_hop_by_hop(response.headers_mut());
-    if let Some(protocol) = &protocol {
-        both_ways(response.headers_mut(), protocol);
-    }
-    if let Some(client) = client {
-        tunnel::switched(shared, client, answer);
-    }
-    Ok(response)
 }
 
 fn problem(status: StatusCode, message: &str) -> Response<Body> {

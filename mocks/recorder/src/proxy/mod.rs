@@ -3,6 +3,7 @@
 mod handle;
 mod io;
 mod tunnel;
+mod upgrade;
 
 use std::convert::Infallible;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -195,7 +196,10 @@ fn http(config: &ProxyConfig) -> auto::Builder<TokioExecutor> {
         .timer(TokioTimer::new())
         .max_header_list_size(u32::try_from(header_bytes).unwrap_or(u32::MAX))
         .max_concurrent_streams(config.streams)
-        .adaptive_window(true)
+        .enable_connect_protocol()
+        // So large that most uploads need not wait on their way: curl 7.88 does not always go on after it had to.
+        .initial_stream_window_size(4 << 20)
+        .initial_connection_window_size(8 << 20)
         .keep_alive_interval(config.timeouts.idle)
         .keep_alive_timeout(Duration::from_secs(20));
     http
@@ -212,6 +216,8 @@ where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let io = TokioIo::new(io::Patient::new(stream, shared.config.timeouts.stream));
+    // Of its own: all connections would contend for the proxy's at each wake-up.
+    let shutdown = shared.shutdown.child_token();
     let service = service_fn(|request| {
         let (shared, inside) = (Arc::clone(&shared), inside.clone());
         async move { Ok::<_, Infallible>(handle::answer(&shared, inside, request).await) }
@@ -221,7 +227,7 @@ where
     let ended = tokio::select! {
         biased;
         ended = connection.as_mut() => ended,
-        () = shared.shutdown.cancelled() => {
+        () = shutdown.cancelled() => {
             connection.as_mut().graceful_shutdown();
             connection.await
         }

@@ -1,9 +1,11 @@
 //! Patterns from the values of a JSON body: what a request or an answer of this shape looks like.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use regex::Regex;
 use serde_json::Value;
+
+use super::shape::Shape;
 
 const BOOLEAN: &str = "__boolean__(false|true)";
 const INTEGER: &str = "__number__[+-]?[0-9]{1,10}";
@@ -78,124 +80,63 @@ fn walk<'v>(
 
 /// What all values of a place look like, each way once, in brackets.
 fn alternatives(values: &[&Value]) -> String {
-    let mut patterns: Vec<String> = Vec::new();
+    let mut patterns: Vec<Cow<'static, str>> = Vec::new();
     for value in values {
         let pattern = pattern(value);
         if !patterns.contains(&pattern) {
             patterns.push(pattern);
         }
     }
+    // Each value fits its own pattern, so all fit the alternatives.
     let joined = format!("({})", patterns.join("|"));
-    let texts: Vec<String> = values.iter().map(|value| text(value)).collect();
-    if joined.len() <= LONGEST_PATTERN && fits(&joined, &texts) {
+    if joined.len() <= LONGEST_PATTERN {
         return joined;
     }
-    let any = "(.+)";
-    // A pattern that the recorded values do not fit would keep the recording from being played back.
-    if fits(any, &texts) { any.to_owned() } else { "(.*)".to_owned() }
+    let is_anything = |value: &&Value| value.as_str().is_none_or(is_any);
+    if values.iter().all(is_anything) { "(.+)" } else { "(.*)" }.to_owned()
 }
 
-fn text(value: &Value) -> String {
+fn pattern(value: &Value) -> Cow<'static, str> {
     match value {
-        Value::String(text) => text.clone(),
-        other => other.to_string(),
-    }
-}
-
-fn fits(pattern: &str, texts: &[String]) -> bool {
-    let plain = ["__string__", "__number__", "__boolean__"]
-        .iter()
-        .fold(pattern.to_owned(), |pattern, tag| pattern.replace(tag, ""));
-    Regex::new(&plain).is_ok_and(|regex| texts.iter().all(|text| regex.is_match(text)))
-}
-
-fn pattern(value: &Value) -> String {
-    match value {
-        Value::Bool(_) => BOOLEAN.to_owned(),
+        Value::Bool(_) => BOOLEAN.into(),
         Value::Number(number) if number.is_f64() && number.as_f64().is_none_or(|n| n.fract() != 0.0) => {
-            NUMBER.to_owned()
+            NUMBER.into()
         }
-        Value::Number(_) => INTEGER.to_owned(),
-        Value::String(text) if text.is_empty() => EMPTY.to_owned(),
+        Value::Number(_) => INTEGER.into(),
+        Value::String(text) if text.is_empty() => EMPTY.into(),
         Value::String(text) => of_text(text),
-        Value::Null | Value::Array(_) | Value::Object(_) => ".+".to_owned(),
+        Value::Null | Value::Array(_) | Value::Object(_) => ".+".into(),
     }
 }
 
-/// The shape of a text: words, numbers by their digits, and the signs between them.
-fn of_text(text: &str) -> String {
-    let shape = shape(text);
-    let mixed = shape.contains(r"\w") && shape.contains("[0-9]");
-    let pattern = format!("__string__{shape}");
-    if mixed || pattern.len() > LONGEST_PATTERN || !fits(&pattern, &[text.to_owned()]) {
-        return if fits(".+", &[text.to_owned()]) { ".+" } else { ".*" }.to_owned();
-    }
-    pattern
-}
-
-fn shape(text: &str) -> String {
-    let mut shape = String::new();
-    let mut rest = text;
-    while let Some(c) = rest.chars().next() {
-        let taken = match c {
-            '0'..='9' => number(rest, &mut shape),
-            '-' if shape.is_empty() && rest[1..].starts_with(|c: char| c.is_ascii_digit()) => {
-                shape.push_str("[+-]?");
-                1
-            }
-            '-' => {
-                shape.push_str("[-]");
-                1
-            }
-            '.' => {
-                shape.push_str(".?");
-                1
-            }
-            '@' | '%' | '(' | ')' | '#' | '$' | '*' => {
-                shape.push_str(&regex::escape(c.encode_utf8(&mut [0; 4])));
-                c.len_utf8()
-            }
-            _ => words(rest, &mut shape),
-        };
-        rest = rest.get(taken..).unwrap_or_default();
-    }
-    shape
-}
-
-/// Digits by their number, with decimals.
-fn number(rest: &str, shape: &mut String) -> usize {
-    let digits = |text: &str| text.bytes().take_while(u8::is_ascii_digit).count();
-    let whole = digits(rest);
-    shape.push_str(&format!("[0-9]{{{whole},{whole}}}"));
-    let after = rest.get(whole..).unwrap_or_default();
-    let decimals = after.strip_prefix('.').map_or(0, digits);
-    // `1.2.3` is a version, not a number.
-    let again = after.get(1 + decimals..).is_some_and(|rest| rest.starts_with('.'));
-    if decimals == 0 || again {
-        return whole;
-    }
-    shape.push_str(&format!(r"\.[0-9]{{{decimals},{decimals}}}"));
-    whole + 1 + decimals
-}
-
-/// A run of letters and signs that mean nothing here.
-fn words(rest: &str, shape: &mut String) -> usize {
-    let ends = |c: char| c.is_ascii_digit() || "-.@%()#$*".contains(c);
-    let length = rest.find(ends).unwrap_or(rest.len());
-    let run = rest.get(..length).unwrap_or_default();
-    if run.chars().any(|c| c.is_alphanumeric() || c == '_') {
-        if !shape.ends_with(r"\w+") {
-            shape.push_str(r"\w+");
+/// The shape of a text, if it is one that the text itself fits: a pattern that the recorded values do not fit would keep
+/// the recording from being played back.
+fn of_text(text: &str) -> Cow<'static, str> {
+    let shape = Shape::of(text);
+    if !shape.is_mixed() {
+        let pattern = format!("__string__{shape}");
+        if pattern.len() <= LONGEST_PATTERN && shape.is_in(text) {
+            return pattern.into();
         }
-    } else {
-        shape.push_str(&regex::escape(run));
     }
-    length
+    if is_any(text) { ".+" } else { ".*" }.into()
+}
+
+/// Whether `.+` finds something: all but the ends of lines.
+fn is_any(text: &str) -> bool {
+    text.contains(|c| c != '\n')
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn fits(pattern: &str, texts: &[String]) -> bool {
+        let plain = ["__string__", "__number__", "__boolean__"]
+            .iter()
+            .fold(pattern.to_owned(), |pattern, tag| pattern.replace(tag, ""));
+        regex::Regex::new(&plain).is_ok_and(|regex| texts.iter().all(|text| regex.is_match(text)))
+    }
 
     fn one(value: &str) -> String {
         let body = format!("{{\"x\":{value}}}");

@@ -42,28 +42,39 @@ impl Kept {
         Kept { budget, most, length: 0, parts: Some(Vec::new()) }
     }
 
+    /// What does not fit means that nothing is kept.
     pub(crate) fn add(&mut self, part: &Bytes) {
-        let Some(parts) = &mut self.parts else { return };
-        if self.length.saturating_add(part.len()) > self.most || !self.budget.take(part.len()) {
+        if !self.add_if_room(part) {
             self.parts = None;
             self.budget.give_back(std::mem::take(&mut self.length));
-            return;
+        }
+    }
+
+    /// As `add`, but what is too much changes nothing; says whether there was room.
+    pub(crate) fn add_if_room(&mut self, part: &Bytes) -> bool {
+        let Some(parts) = &mut self.parts else { return false };
+        if self.length.saturating_add(part.len()) > self.most || !self.budget.take(part.len()) {
+            return false;
         }
         self.length += part.len();
         parts.push(part.clone());
+        true
+    }
+
+    /// The most that may be kept.
+    pub(crate) fn most(&self) -> usize {
+        self.most
     }
 
     /// All of it; `None` if there was too much. What it occupies counts until this is dropped.
-    pub(crate) fn whole(&self) -> Option<Bytes> {
-        match self.parts.as_deref()? {
-            [] => Some(Bytes::new()),
-            [one] => Some(one.clone()),
-            parts => {
-                let mut whole = BytesMut::with_capacity(self.length);
-                parts.iter().for_each(|part| whole.extend_from_slice(part));
-                Some(whole.freeze())
-            }
+    pub(crate) fn whole(&mut self) -> Option<Bytes> {
+        let parts = self.parts.as_mut()?;
+        if let [_, _, ..] = parts.as_slice() {
+            let mut whole = BytesMut::with_capacity(self.length);
+            parts.drain(..).for_each(|part| whole.extend_from_slice(&part));
+            parts.push(whole.freeze());
         }
+        Some(parts.first().cloned().unwrap_or_default())
     }
 }
 

@@ -5,6 +5,8 @@ mod kept;
 mod queue;
 mod redact;
 mod scenario;
+mod seen;
+mod shape;
 
 use bytes::Bytes;
 use http::uri::Uri;

@@ -12,6 +12,7 @@ use api_mock_store::{Snapshot, Store, StoreError};
 use http::Method;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
+use super::seen::{Seen, digest};
 use super::{Exchange, Kept, Recording, recording};
 use crate::options::FileOptions;
 
@@ -151,20 +152,25 @@ impl Shared {
     }
 
     fn write_all(&self, coming: &Receiver<Box<Job>>) {
+        let mut seen = Seen::default();
         while let Ok(first) = coming.recv() {
             let mut jobs = vec![first];
             jobs.extend(coming.try_iter().take(BATCH - 1));
-            self.write(&jobs);
+            self.write(&jobs, &mut seen);
             jobs.iter().for_each(|job| self.done(&job.key));
             drop(jobs);
             self.written.send_modify(|count| *count += 1);
         }
     }
 
-    fn write(&self, jobs: &[Box<Job>]) {
+    fn write(&self, jobs: &[Box<Job>], seen: &mut Seen) {
         let snapshot = self.store.snapshot();
         let mut scenarios: HashMap<Key, Scenario> = HashMap::new();
         for job in jobs {
+            let digest = digest(&job.exchange);
+            if seen.key(&digest).is_some_and(|key| snapshot.scenario(key).is_some()) {
+                continue;
+            }
             let recording = match recording(&job.exchange, &self.options) {
                 Ok(recording) => recording,
                 Err(reason) => {
@@ -173,6 +179,9 @@ impl Shared {
                     continue;
                 }
             };
+            if !recording.is_named {
+                seen.remember(digest, recording.scenario.key());
+            }
             if is_known(&recording, &snapshot) {
                 continue;
             }

@@ -13,7 +13,7 @@ use super::{Exchange, pattern_of};
 use crate::headers;
 use crate::options::{BodyMatch, FileOptions};
 
-/// Longer texts are not matched as they are: their patterns would be unreadable, and slow.
+/// Longer texts are matched by their digest: their patterns would be unreadable, and slow.
 const EXACT_BYTES: usize = 8 << 10;
 
 /// A scenario that was recorded.
@@ -70,7 +70,9 @@ pub fn recording(exchange: &Exchange, options: &FileOptions) -> Result<Recording
     let asked =
         api_mock_engine::Request::new(exchange.method.clone(), target, http::HeaderMap::new(), Bytes::new());
     let path = path(&asked.path).ok_or(NotRecordable::Path)?;
-    let mut scenario = Scenario { method, group: group_of(&path), path, ..Scenario::default() };
+    // Braces would make directives of what came from outside.
+    let group = group_of(&path).replace(['{', '}'], "");
+    let mut scenario = Scenario { method, group, path, ..Scenario::default() };
     scenario.description = literal(&format!("recorded for {}", shown_url(exchange, options)));
     add_query(&mut scenario, &asked.query, options);
     add_request(&mut scenario, exchange, options);
@@ -183,23 +185,25 @@ fn add_request(scenario: &mut Scenario, exchange: &Exchange, options: &FileOptio
     }
     let is_exact = options.match_body == BodyMatch::Exact;
     request.match_contents = match pattern_of(body) {
-        Some(pattern) if !is_exact || body.len() > EXACT_BYTES || kept.len() != body.len() => {
-            literal(&pattern)
-        }
+        Some(pattern) if !is_exact || *kept != **body => literal(&pattern),
         _ => text_pattern(media_type, body, &kept),
     };
 }
 
-/// The pattern of a body that is text; nothing, which fits any body, for others.
+/// The pattern of a body as a whole. The empty one fits any body.
 fn text_pattern(media_type: &str, body: &[u8], kept: &[u8]) -> String {
-    let Ok(text) = std::str::from_utf8(body) else { return String::new() };
     // The boundary of its parts is another one each time.
-    let is_parted = media_type.to_ascii_lowercase().starts_with("multipart/");
-    if text.len() > EXACT_BYTES || is_parted || text.contains('\0') {
+    if media_type.to_ascii_lowercase().starts_with("multipart/") {
         return String::new();
     }
-    if kept == body {
-        return exactly(text);
+    let text = std::str::from_utf8(body).ok();
+    let is_short = |text: &&str| text.len() <= EXACT_BYTES && !text.contains('\0');
+    match text.filter(is_short) {
+        Some(text) if kept == body => return exactly(text),
+        None if kept == body => return format!("__sha256__{}", hex(&Sha256::digest(body))),
+        Some(_) => {}
+        // A digest would tell the secret to those who guess.
+        None => return String::new(),
     }
     // A form with secrets: those may be any.
     let kept = String::from_utf8_lossy(kept);
@@ -208,6 +212,10 @@ fn text_pattern(media_type: &str, body: &[u8], kept: &[u8]) -> String {
         None => regex::escape(pair).replace("__", "_[_]"),
     });
     format!("^{}$", pairs.collect::<Vec<_>>().join("&"))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn is_example(name: &HeaderName) -> bool {
@@ -241,8 +249,7 @@ fn add_answer(
         response.contents = Contents::Literal(body);
         return None;
     }
-    let digest: String = Sha256::digest(&body).iter().take(16).map(|byte| format!("{byte:02x}")).collect();
-    let name = format!("recorded-{digest}");
+    let name = format!("recorded-{}", hex(Sha256::digest(&body).get(..16).unwrap_or_default()));
     response.contents_file = name.clone();
     Some((name, body))
 }

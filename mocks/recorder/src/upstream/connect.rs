@@ -17,8 +17,8 @@ use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use super::UpstreamOptions;
 use super::link::Link;
+use super::{UpstreamOptions, UpstreamProxy};
 use crate::guard::AddressGuard;
 
 /// The head of a proxy's answer.
@@ -41,16 +41,16 @@ pub(crate) enum ConnectError {
     Tls { host: String, source: io::Error },
     #[error("connecting to {host} took too long")]
     Timeout { host: String },
-    #[error("the proxy in between does not connect to {host}")]
-    Proxy { host: String },
+    #[error("the proxy in between does not connect to {host}; it answers {status}")]
+    Proxy { host: String, status: String },
 }
 
 /// Makes connections. Clones share which address is avoided.
 #[derive(Clone)]
 pub(crate) struct Connector {
     tls: tokio_rustls::TlsConnector,
-    guard: Arc<AddressGuard>,
-    proxy: Option<Arc<(String, u16)>>,
+    guard: Option<Arc<AddressGuard>>,
+    proxy: Option<Arc<UpstreamProxy>>,
     timeout: Duration,
     avoided: Arc<OnceLock<SocketAddr>>,
 }
@@ -58,12 +58,12 @@ pub(crate) struct Connector {
 impl Connector {
     pub(super) fn new(
         tls: Arc<rustls::ClientConfig>,
-        guard: AddressGuard,
+        guard: Option<AddressGuard>,
         options: &UpstreamOptions,
     ) -> Self {
         Connector {
             tls: tls.into(),
-            guard: Arc::new(guard),
+            guard: guard.map(Arc::new),
             proxy: options.proxy.clone().map(Arc::new),
             timeout: options.connect_timeout,
             avoided: Arc::default(),
@@ -83,8 +83,8 @@ impl Connector {
     pub(super) async fn dial(&self, host: &str, port: u16) -> Result<TcpStream, ConnectError> {
         let connected = tokio::time::timeout(self.timeout, async {
             let stream = self.reach(host, port).await?;
-            match self.proxy {
-                Some(_) => tunnel(stream, host, port).await,
+            match self.proxy.as_deref() {
+                Some(proxy) => tunnel(stream, proxy, host, port).await,
                 None => Ok(stream),
             }
         });
@@ -93,10 +93,15 @@ impl Connector {
 
     /// A connection to a host, or to the proxy before it.
     async fn reach(&self, host: &str, port: u16) -> Result<TcpStream, ConnectError> {
-        let addresses = self.allowed(host, port).await?;
         let addresses = match self.proxy.as_deref() {
-            Some((proxy, port)) => resolve(proxy, *port).await?,
-            None => addresses,
+            Some(proxy) => {
+                // Names that only the proxy in between knows are its matter, unless a guard must know where they lead.
+                if self.guard.is_some() || is_local(host) {
+                    self.allowed(host, port).await?;
+                }
+                resolve(proxy.host(), proxy.port()).await?
+            }
+            None => self.allowed(host, port).await?,
         };
         let mut failure = io::Error::from(io::ErrorKind::NotFound);
         for address in addresses {
@@ -115,7 +120,7 @@ impl Connector {
     async fn allowed(&self, host: &str, port: u16) -> Result<Vec<SocketAddr>, ConnectError> {
         let addresses = resolve(host, port).await?;
         for address in &addresses {
-            if !self.guard.permits(host, address.ip()) {
+            if self.guard.as_deref().is_some_and(|guard| !guard.permits(host, address.ip())) {
                 return Err(ConnectError::Forbidden { host: host.to_owned(), address: address.ip() });
             }
             if self.avoided.get().is_some_and(|own| is_same(own, address)) {
@@ -136,8 +141,8 @@ impl Connector {
                 return Ok(Link::Plain { stream, is_proxy });
             }
             let mut stream = self.reach(&host, port).await?;
-            if self.proxy.is_some() {
-                stream = tunnel(stream, &host, port).await?;
+            if let Some(proxy) = self.proxy.as_deref() {
+                stream = tunnel(stream, proxy, &host, port).await?;
             }
             let name = ServerName::try_from(host.clone()).map_err(|_| bad())?;
             let secured = self.tls.connect(name, stream).await;
@@ -157,6 +162,11 @@ async fn resolve(host: &str, port: u16) -> Result<Vec<SocketAddr>, ConnectError>
     Ok(found.collect())
 }
 
+/// A host that is known without asking anybody.
+fn is_local(host: &str) -> bool {
+    host.eq_ignore_ascii_case("localhost") || host.parse::<IpAddr>().is_ok()
+}
+
 /// Whether a connection to an address ends at our own socket.
 fn is_same(own: &SocketAddr, other: &SocketAddr) -> bool {
     let address = other.ip().to_canonical();
@@ -166,22 +176,33 @@ fn is_same(own: &SocketAddr, other: &SocketAddr) -> bool {
 }
 
 /// Asks a proxy for a way through.
-async fn tunnel(mut stream: TcpStream, host: &str, port: u16) -> Result<TcpStream, ConnectError> {
+async fn tunnel(
+    mut stream: TcpStream,
+    proxy: &UpstreamProxy,
+    host: &str,
+    port: u16,
+) -> Result<TcpStream, ConnectError> {
     let failed = |source| ConnectError::Io { host: host.to_owned(), source };
     let name = if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") };
-    let asked = format!("CONNECT {name} HTTP/1.1\r\nHost: {name}\r\n\r\n");
-    stream.write_all(asked.as_bytes()).await.map_err(failed)?;
+    let mut asked = format!("CONNECT {name} HTTP/1.1\r\nHost: {name}\r\n").into_bytes();
+    if let Some(authorization) = proxy.authorization() {
+        asked.extend_from_slice(&[&b"Proxy-Authorization: "[..], authorization.as_bytes(), b"\r\n"].concat());
+    }
+    asked.extend_from_slice(b"\r\n");
+    stream.write_all(&asked).await.map_err(failed)?;
     let mut head = Vec::new();
     // Byte by byte, so that nothing of what follows is taken.
     while !head.ends_with(b"\r\n\r\n") {
         if head.len() >= HEAD_BYTES {
-            return Err(ConnectError::Proxy { host: host.to_owned() });
+            return Err(ConnectError::Proxy { host: host.to_owned(), status: "too much".to_owned() });
         }
         head.push(stream.read_u8().await.map_err(failed)?);
     }
-    let is_good =
-        head.starts_with(b"HTTP/1.") && head.get(9..12).is_some_and(|status| status.starts_with(b"2"));
-    if is_good { Ok(stream) } else { Err(ConnectError::Proxy { host: host.to_owned() }) }
+    let status = head.get(9..12).filter(|_| head.starts_with(b"HTTP/1.")).unwrap_or(b"nothing of HTTP");
+    if status.starts_with(b"2") {
+        return Ok(stream);
+    }
+    Err(ConnectError::Proxy { host: host.to_owned(), status: String::from_utf8_lossy(status).into_owned() })
 }
 
 impl tower_service::Service<Uri> for Connector {

@@ -1,5 +1,6 @@
 //! The client side: how real services are reached.
 
+mod between;
 mod connect;
 mod link;
 
@@ -10,7 +11,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::header::PROXY_AUTHORIZATION;
+use http::uri::Scheme;
+use http::{HeaderValue, Request, Response, StatusCode};
 use http_body_util::combinators::UnsyncBoxBody;
 use hyper::body::Incoming;
 use hyper_util::client::legacy::Client;
@@ -19,6 +22,7 @@ use rustls::RootCertStore;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
+pub use between::{BadProxy, UpstreamProxy};
 pub(crate) use connect::{ConnectError, Connector};
 
 use crate::guard::AddressGuard;
@@ -38,8 +42,8 @@ pub struct UpstreamOptions {
     pub extra_roots: Vec<CertificateDer<'static>>,
     /// What this client shows to services that ask who it is.
     pub client_identity: Option<Arc<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>)>>,
-    /// Host and port of the proxy behind which services are. Default: none.
-    pub proxy: Option<(String, u16)>,
+    /// The proxy behind which services are. Default: none.
+    pub proxy: Option<UpstreamProxy>,
     /// A connection, its TLS included, must stand by then. Default: 10 s.
     pub connect_timeout: Duration,
     /// The head of an answer must have come by then. Default: 60 s.
@@ -102,6 +106,9 @@ pub(crate) struct Upstream {
     http1: Client<Connector, UpBody>,
     connector: Connector,
     head_timeout: Duration,
+    /// For the proxy in between, which sees the requests that are not encrypted.
+    authorization: Option<HeaderValue>,
+    has_proxy: bool,
 }
 
 /// Why there is no answer.
@@ -111,14 +118,16 @@ pub(crate) enum CallError {
     Timeout,
     #[error("{0}")]
     Failed(String, #[source] hyper_util::client::legacy::Error),
+    #[error("the proxy in between wants a user and password, or others")]
+    Between,
     /// Somewhere it must not go.
     #[error("{0}")]
     Forbidden(String),
 }
 
 impl Upstream {
-    /// Blocks while it reads the system's certificates.
-    pub(crate) fn new(options: &UpstreamOptions, guard: AddressGuard) -> Result<Self, rustls::Error> {
+    /// With a guard, only some addresses are connected to. Blocks while it reads the system's certificates.
+    pub(crate) fn new(options: &UpstreamOptions, guard: Option<AddressGuard>) -> Result<Self, rustls::Error> {
         let tls = tls_config(options)?;
         let connector = |protocols: &[&[u8]]| {
             let mut tls = tls.clone();
@@ -132,18 +141,32 @@ impl Upstream {
             http1: client(one.clone()),
             connector: one,
             head_timeout: options.head_timeout,
+            authorization: options.proxy.as_ref().and_then(UpstreamProxy::authorization).cloned(),
+            has_proxy: options.proxy.is_some(),
         })
     }
 
     /// Sends a request with a whole address. `is_upgrade` for those that want another protocol.
     pub(crate) async fn call(
         &self,
-        request: Request<UpBody>,
+        mut request: Request<UpBody>,
         is_upgrade: bool,
     ) -> Result<Response<Incoming>, CallError> {
+        let is_plain = request.uri().scheme() == Some(&Scheme::HTTP);
+        if let Some(authorization) = self.authorization.as_ref().filter(|_| is_plain) {
+            request.headers_mut().insert(PROXY_AUTHORIZATION, authorization.clone());
+        }
         let client = if is_upgrade { &self.http1 } else { &self.any };
         match tokio::time::timeout(self.head_timeout, client.request(request)).await {
             Err(_) => Err(CallError::Timeout),
+            // That is for us, not for the client, who must not be asked for a password of another proxy.
+            Ok(Ok(response))
+                if is_plain
+                    && self.has_proxy
+                    && response.status() == StatusCode::PROXY_AUTHENTICATION_REQUIRED =>
+            {
+                Err(CallError::Between)
+            }
             Ok(Ok(response)) => Ok(response),
             Ok(Err(error)) => Err(explained(error)),
         }

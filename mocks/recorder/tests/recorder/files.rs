@@ -147,6 +147,7 @@ fn defect_l14_any_path_is_recorded_and_played_back() {
         "http://a.test/a%2Fb",
         "http://a.test/a//b/",
         "http://a.test/%7B%7B.x%7D%7D?q=%7B%7B.y%7D%7D&a+b=c+d&empty=&flag",
+        "http://a.test/{{y}}/x",
         "http://a.test/_scenarios/x",
         "http://a.test/.hidden/..x",
         &long,
@@ -159,7 +160,8 @@ fn defect_l14_any_path_is_recorded_and_played_back() {
 #[test]
 fn defect_l06_braces_in_what_was_recorded_stay_braces() {
     let body = "{{.x}} {{`{{`}} }} {{/* c */}} {{range}} {\"a\": \"{{RandName}}\"}\n{{";
-    let mut made = exchange(Method::POST, "http://a.test/x", body);
+    // Also those of the address.
+    let mut made = exchange(Method::POST, "http://a.test/{{RandName}}/{{y}}?{{z}}={{w}}", body);
     made.answer_headers = headers(&[("x-braces", "{{.x}}"), ("content-type", "text/plain")]);
     made.headers = headers(&[("x-sent", "{{RandName}}"), ("content-type", "application/json")]);
     made.body = Some(r#"{"{{k}}": "{{.v}}"}"#.into());
@@ -227,6 +229,39 @@ fn defect_l16_what_was_sent_fits_the_recording_of_it() {
             assert!(played(&made, &exact).is_ok(), "exactly {kind}: {body}");
         }
     }
+}
+
+#[test]
+fn bodies_that_are_no_short_text_are_told_apart_by_their_digest() {
+    let binary: Vec<u8> = (0..=255).collect();
+    let long = "line\n".repeat(4_000).into_bytes();
+    let json = format!("[{}]", vec!["\"x\""; 4_000].join(",")).into_bytes();
+    let exact = FileOptions { match_body: BodyMatch::Exact, ..FileOptions::default() };
+    for (kind, body, options) in [
+        ("application/octet-stream", &binary, &FileOptions::default()),
+        ("text/plain", &long, &FileOptions::default()),
+        ("application/json", &json, &exact),
+    ] {
+        let mut made = exchange(Method::POST, "http://a.test/x", "ok");
+        made.headers = headers(&[("content-type", kind)]);
+        made.body = Some(body.clone().into());
+        let scenario = recording(&made, options).unwrap().scenario;
+        assert!(scenario.request.match_contents.starts_with("__sha256__"), "{kind}: {}", scenario.to_yaml());
+        assert_eq!(played(&made, options).unwrap().body, "ok");
+        let mut other = made.clone();
+        other.body = Some([&body[..body.len() - 1], b"!"].concat().into());
+        assert_ne!(recording(&other, options).unwrap().scenario.name, scenario.name, "{kind}");
+        let (engine, _) = Engine::open(StoreOptions::in_memory(), EngineOptions::default()).unwrap();
+        engine.store().put_scenario(&scenario).unwrap();
+        let request = Request::new(Method::POST, "/x", other.headers, other.body.unwrap());
+        assert!(engine.answer(&request).is_err(), "{kind}");
+    }
+    // Where a secret is in it, a digest would tell it to those who guess.
+    let mut made = exchange(Method::POST, "http://a.test/x", "ok");
+    let form = format!("password=s3cret&long={}", "x".repeat(9_000));
+    made.headers = headers(&[("content-type", "application/x-www-form-urlencoded")]);
+    made.body = Some(form.into());
+    assert!(!scenario(&made).request.match_contents.contains("__sha256__"));
 }
 
 #[test]
