@@ -9,6 +9,7 @@ mod options;
 mod proxy;
 mod record;
 mod recorder;
+mod reverse;
 mod upstream;
 
 pub use body::Body;

@@ -12,6 +12,8 @@ use http_body::{Frame, SizeHint};
 use serde::Serialize;
 use tokio::task::JoinHandle;
 
+use crate::fault::SlowBody;
+
 /// An answer on its way out.
 pub(crate) type Reply = Response<ReplyBody>;
 
@@ -30,6 +32,8 @@ pub(crate) enum ReplyBody {
     File(FileBody),
     /// What a service sends, as it comes.
     Passing(api_mock_recorder::Body),
+    /// What a fault lets through.
+    Slow(Box<SlowBody>),
 }
 
 /// A file that was read on, and what was read.
@@ -69,6 +73,7 @@ impl http_body::Body for ReplyBody {
         match self.get_mut() {
             ReplyBody::Bytes(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
             ReplyBody::File(body) => body.poll(cx),
+            ReplyBody::Slow(body) => body.poll(cx),
             ReplyBody::Passing(body) => {
                 Pin::new(body).poll_frame(cx).map(|part| part.map(|part| part.map_err(std::io::Error::other)))
             }
@@ -79,6 +84,7 @@ impl http_body::Body for ReplyBody {
         match self {
             ReplyBody::Bytes(bytes) => bytes.is_none(),
             ReplyBody::File(body) => body.left == 0,
+            ReplyBody::Slow(body) => body.is_end(),
             ReplyBody::Passing(body) => body.is_end_stream(),
         }
     }
@@ -89,6 +95,7 @@ impl http_body::Body for ReplyBody {
                 SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64))
             }
             ReplyBody::File(body) => SizeHint::with_exact(body.left),
+            ReplyBody::Slow(body) => body.size_hint(),
             ReplyBody::Passing(body) => body.size_hint(),
         }
     }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
 use api_mock_functions::Fixture;
-use api_mock_scenario::{Key, Scenario};
+use api_mock_scenario::{GroupConfig, Key, Scenario};
 use bytes::Bytes;
 
 /// A scenario of the store.
@@ -59,6 +59,7 @@ pub struct Snapshot {
     pub(crate) generation: u64,
     pub(crate) scenarios: BTreeMap<Arc<Key>, Arc<Stored>>,
     pub(crate) fixtures: BTreeMap<String, Arc<FixtureFolder>>,
+    pub(crate) groups: BTreeMap<String, Arc<GroupConfig>>,
 }
 
 impl Snapshot {
@@ -100,6 +101,12 @@ impl Snapshot {
         let pairs = self.fixtures.iter().zip(&other.fixtures);
         self.fixtures.len() == other.fixtures.len()
             && pairs.into_iter().all(|(a, b)| a.0 == b.0 && Arc::ptr_eq(a.1, b.1))
+    }
+
+    /// What is set for groups, by their names.
+    #[must_use]
+    pub fn groups(&self) -> &BTreeMap<String, Arc<GroupConfig>> {
+        &self.groups
     }
 
     /// The fixtures of a folder itself.

@@ -26,6 +26,8 @@ pub(crate) enum Kind {
     /// An expression for names.
     Names,
     ProxyUrl,
+    /// Where a service is, or nothing.
+    Upstream,
 }
 
 impl Kind {
@@ -41,6 +43,7 @@ impl Kind {
             Kind::Mode => "record-missing, record, playback, passthrough or spy",
             Kind::BodyMatch => "shape or exact",
             Kind::Names => "a regular expression",
+            Kind::Upstream => "an address such as http://127.0.0.1:8000",
             Kind::ProxyUrl => "an address such as http://proxy.example:3128",
         }
     }
@@ -59,6 +62,7 @@ impl Kind {
             Kind::BodyMatch => body_match(text).is_some(),
             Kind::Names => text.parse::<Names>().is_ok(),
             Kind::ProxyUrl => text.is_empty() || proxy(text).is_some(),
+            Kind::Upstream => text.is_empty() || upstream(text).is_some(),
         }
     }
 }
@@ -95,6 +99,14 @@ pub(crate) fn proxy(text: &str) -> Option<(String, u16)> {
     let url: http::Uri = text.parse().ok()?;
     let host = url.host().filter(|_| url.scheme_str() == Some("http"))?;
     Some((host.trim_matches(['[', ']']).to_owned(), url.port_u16().unwrap_or(80)))
+}
+
+/// The address of a service, perhaps with a path.
+pub(crate) fn upstream(text: &str) -> Option<http::Uri> {
+    let url: http::Uri = text.parse().ok()?;
+    let is_web = matches!(url.scheme_str(), Some("http" | "https")) && url.query().is_none();
+    let is_plain = url.authority().is_some_and(|authority| !authority.as_str().contains('@'));
+    (is_web && is_plain).then_some(url)
 }
 
 pub(crate) fn switch(text: &str) -> Option<bool> {
