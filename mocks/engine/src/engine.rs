@@ -246,8 +246,9 @@ impl Inner {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         let now = (self.options.clock)();
         let now_ms = u64::try_from(now.as_millis()).unwrap_or(u64::MAX);
+        let chance = self.chance(number, now);
         let predicate = |entry: &Entry<Compiled>, values: &[&str], total: u64| {
-            self.holds(live, entry.data(), request, values, total, number, now)
+            self.holds(live, entry.data(), request, values, total, chance)
         };
         let choice = live.index.choose(request, now_ms, predicate).map_err(|mismatch| {
             let Mismatch { only_rules, near_misses } = mismatch;
@@ -262,12 +263,11 @@ impl Inner {
         let mut answer = self
             .render(live, &choice, request, number, now)
             .map_err(|problem| Refusal::Broken { scenario: compiled.name.to_string(), problem })?;
-        live.groups.disturb(compiled, request, self.chance(number, now), &mut answer)?;
+        live.groups.disturb(compiled, request, chance, &mut answer)?;
         Ok(answer)
     }
 
     /// Whether a predicate lets its scenario answer. One that fails does.
-    #[allow(clippy::too_many_arguments)]
     fn holds(
         &self,
         live: &Live,
@@ -275,14 +275,13 @@ impl Inner {
         request: &Request,
         values: &[&str],
         total: u64,
-        number: u64,
-        now: Duration,
+        chance: Chance,
     ) -> bool {
         let ready = compiled.ready(&self.functions);
         let Some(predicate) = &ready.predicate else { return true };
         let group = live.groups.variables(compiled);
         let data = ready.variables.data(request, values, total, self.options.max_parsed_body, group);
-        let mut state = self.state(compiled, number, now);
+        let mut state = self.state(compiled, chance.number, chance.now);
         let mut context = Context::with_state(&mut state).limits(self.options.template);
         predicate.render_with(&data, &mut context).map_or(true, |text| text.trim() == "true")
     }

@@ -10,6 +10,7 @@ mod proxy;
 mod record;
 mod recorder;
 mod reverse;
+mod slow;
 mod upstream;
 
 pub use body::Body;
@@ -19,4 +20,5 @@ pub use options::{BodyMatch, FileOptions, Mode, Names, ProxyTimeouts, RecorderOp
 pub use proxy::{Local, Proxy, ProxyConfig};
 pub use record::{Exchange, NotRecordable, REDACTED, Recording, Redaction, pattern_of, recording};
 pub use recorder::{CallProblem, OpenError, Recorder};
+pub use slow::{Pace, SENT, SlowBody, TOO_LONG_BYTES};
 pub use upstream::{PemError, UpstreamOptions, certificates, private_key};

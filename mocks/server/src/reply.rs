@@ -12,8 +12,6 @@ use http_body::{Frame, SizeHint};
 use serde::Serialize;
 use tokio::task::JoinHandle;
 
-use crate::fault::SlowBody;
-
 /// An answer on its way out.
 pub(crate) type Reply = Response<ReplyBody>;
 
@@ -33,7 +31,7 @@ pub(crate) enum ReplyBody {
     /// What a service sends, as it comes.
     Passing(api_mock_recorder::Body),
     /// What a fault lets through.
-    Slow(Box<SlowBody>),
+    Slow(Box<api_mock_recorder::SlowBody>),
 }
 
 /// A file that was read on, and what was read.
@@ -73,7 +71,7 @@ impl http_body::Body for ReplyBody {
         match self.get_mut() {
             ReplyBody::Bytes(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
             ReplyBody::File(body) => body.poll(cx),
-            ReplyBody::Slow(body) => body.poll(cx),
+            ReplyBody::Slow(body) => Pin::new(&mut **body).poll_frame(cx),
             ReplyBody::Passing(body) => {
                 Pin::new(body).poll_frame(cx).map(|part| part.map(|part| part.map_err(std::io::Error::other)))
             }
@@ -84,7 +82,7 @@ impl http_body::Body for ReplyBody {
         match self {
             ReplyBody::Bytes(bytes) => bytes.is_none(),
             ReplyBody::File(body) => body.left == 0,
-            ReplyBody::Slow(body) => body.is_end(),
+            ReplyBody::Slow(body) => body.is_end_stream(),
             ReplyBody::Passing(body) => body.is_end_stream(),
         }
     }

@@ -4,26 +4,23 @@
 //! not be, and it is closed or reset. HTTP/2 carries other requests too, so only the one stream is reset, and bodies
 //! are spoilt inside of it.
 
-mod body;
 mod wire;
 
 use std::num::NonZeroU64;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use api_mock_engine::{ConnectionFault, FaultPlan};
+use api_mock_recorder::{Pace, SlowBody, TOO_LONG_BYTES};
 use bytes::Bytes;
 use http::header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING};
 use http::{HeaderValue, Response, Version};
 use http_body_util::{BodyExt, Limited};
 
-pub(crate) use body::SlowBody;
 pub(crate) use wire::{Sabotage, Socket, carry_out};
 
 use crate::reply::{Reply, ReplyBody};
 use crate::watch::Activity;
 
-/// How much more than there is a wrong `Content-Length` says.
-const TOO_LONG_BYTES: u64 = 100;
 /// Random bytes in place of an answer.
 const GARBAGE_BYTES: usize = 256;
 
@@ -59,26 +56,6 @@ pub(crate) struct Bounds {
     pub(crate) body_bytes: usize,
 }
 
-/// How fast bytes go out.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Pace {
-    bytes_per_second: NonZeroU64,
-    until: Instant,
-}
-
-impl Pace {
-    /// How many bytes go out now, and how long it takes until the next may.
-    fn piece(self, left: usize) -> (usize, Duration) {
-        if Instant::now() >= self.until {
-            return (left, Duration::ZERO);
-        }
-        let rate = self.bytes_per_second.get();
-        // Twenty pieces a second, if there are so many bytes.
-        let piece = usize::try_from((rate / 20).max(1)).unwrap_or(left).min(left);
-        (piece, Duration::from_secs_f64(piece as f64 / rate as f64))
-    }
-}
-
 /// Sends an answer as its fault wants it: spoilt, on the socket behind hyper's back, or not at all.
 pub(crate) async fn begin(
     fault: WireFault,
@@ -93,9 +70,7 @@ pub(crate) async fn begin(
         ReplyBody::Bytes(bytes) => bytes.unwrap_or_default(),
         body => Limited::new(body, bounds.body_bytes).collect().await.map_err(|_| Cut)?.to_bytes(),
     };
-    let pace = fault
-        .bytes_per_second
-        .map(|bytes_per_second| Pace { bytes_per_second, until: Instant::now() + bounds.longest });
+    let pace = fault.bytes_per_second.map(|rate| Pace::new(rate, bounds.longest));
     let length = match head.headers.get(CONTENT_LENGTH).and_then(|said| said.to_str().ok()?.parse().ok()) {
         Some(said) if is_head => said,
         _ => bytes.len() as u64,

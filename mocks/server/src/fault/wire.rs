@@ -10,8 +10,9 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 
-use super::body::SENT;
-use super::{Pace, Says, Spoilt};
+use api_mock_recorder::{Pace, SENT};
+
+use super::{Says, Spoilt};
 
 /// How long a client has to close its side, so that what was sent is not lost.
 const LINGER: Duration = Duration::from_millis(500);
