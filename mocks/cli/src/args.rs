@@ -57,6 +57,9 @@ pub(crate) struct Flags {
     /// playback, passthrough or spy
     #[arg(long = "record-mode", alias = "recordMode", value_name = "string")]
     pub(crate) record_mode: Option<String>,
+    /// real service that answers what no scenario does; faults can be injected on its both sides
+    #[arg(long, value_name = "url")]
+    pub(crate) upstream: Option<String>,
     /// record from services whose certificates nobody vouches for
     #[arg(long = "insecure-upstream", alias = "insecureUpstream")]
     pub(crate) insecure_upstream: bool,

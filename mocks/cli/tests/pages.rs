@@ -93,6 +93,11 @@ fn the_page_on_playing_back_works_as_printed() {
 }
 
 #[test]
+fn the_page_on_breaking_an_api_works_as_printed() {
+    try_page("docs/mocks/break-an-api.md");
+}
+
+#[test]
 fn the_page_on_scenario_files_works_as_printed() {
     try_page("docs/mocks/scenario-files.md");
 }

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, StatusCode};
 use serde_json::{Value as Json, json};
 
+use crate::fault::FaultPlan;
 use crate::problem::RenderProblem;
 
 /// What a request is answered with. Cloning copies nothing but a few pointers.
@@ -31,6 +32,9 @@ pub struct Answer {
     pub scenario: Arc<str>,
     /// The path of the chosen scenario, with its variables.
     pub path: Arc<str>,
+    /// What goes wrong. Status, headers, body and wait are those of the fault already; what its `after` says of the
+    /// connection and of the speed is for the server to carry out.
+    pub fault: Option<Box<FaultPlan>>,
 }
 
 /// The header that carries [`Answer::count`].
@@ -69,6 +73,12 @@ pub enum Refusal {
         /// What is wrong.
         problem: RenderProblem,
     },
+    /// The request asks, with `X-Mock-Fault`, for something that is not understood.
+    #[error("X-Mock-Fault: {message}")]
+    BadFault {
+        /// What is not.
+        message: String,
+    },
 }
 
 impl Refusal {
@@ -76,7 +86,7 @@ impl Refusal {
     #[must_use]
     pub fn status(&self) -> StatusCode {
         match self {
-            Refusal::NoMatch { only_rules: true, .. } => StatusCode::BAD_REQUEST,
+            Refusal::NoMatch { only_rules: true, .. } | Refusal::BadFault { .. } => StatusCode::BAD_REQUEST,
             Refusal::NoMatch { .. } => StatusCode::NOT_FOUND,
             Refusal::Broken { .. } => StatusCode::INTERNAL_SERVER_ERROR,
         }
@@ -99,6 +109,7 @@ impl Refusal {
                 "line": problem.line(),
                 "column": problem.column(),
             }),
+            Refusal::BadFault { .. } => json!({ "message": self.to_string() }),
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use api_mock_functions::{Fixture, FixtureSource};
 use api_mock_scenario::method_folder;
@@ -11,6 +12,7 @@ use arc_swap::ArcSwap;
 use bytes::Bytes;
 
 use crate::data::Variables;
+use crate::fault::RuleSet;
 use crate::plan::{Plan, parse};
 use crate::problem::RenderProblem;
 
@@ -25,6 +27,8 @@ pub(crate) struct Compiled {
     /// Whether it can ask for fixtures.
     needs_fixtures: bool,
     fixtures: ArcSwap<Fixtures>,
+    /// What goes wrong with its answers.
+    pub(crate) faults: Option<RuleSet>,
 }
 
 /// What answering takes.
@@ -37,7 +41,7 @@ pub(crate) struct Ready {
 }
 
 impl Compiled {
-    pub(crate) fn new(stored: &Arc<Stored>, snapshot: &Snapshot) -> Self {
+    pub(crate) fn new(stored: &Arc<Stored>, snapshot: &Snapshot, now: Duration) -> Self {
         let compiled = Compiled {
             stored: stored.clone(),
             name: stored.scenario.name.as_str().into(),
@@ -45,6 +49,7 @@ impl Compiled {
             ready: OnceLock::new(),
             needs_fixtures: stored.text.contains("contents_file") || stored.text.contains("File"),
             fixtures: ArcSwap::default(),
+            faults: RuleSet::new(&stored.scenario.faults, &stored.scenario.key().to_string(), now),
         };
         compiled.find_fixtures(snapshot);
         compiled

@@ -69,9 +69,16 @@ impl Variables {
     }
 
     /// The data for one rendering. Of one name in several places, the first of these counts: path,
-    /// query, form, headers, body, the scenario's patterns.
-    pub(crate) fn data(&self, request: &Request, values: &[&str], count: u64, max_body: usize) -> Value {
-        let mut entries: Vec<(Arc<str>, Value)> = self.defaults.clone();
+    /// query, form, headers, body, the scenario's patterns, the variables of its group.
+    pub(crate) fn data(
+        &self,
+        request: &Request,
+        values: &[&str],
+        count: u64,
+        max_body: usize,
+        group: &[(Arc<str>, Value)],
+    ) -> Value {
+        let mut entries: Vec<(Arc<str>, Value)> = [group, &self.defaults].concat();
         if !self.fields.is_empty() && !request.body.is_empty() && request.body.len() <= max_body {
             self.add_body(request, &mut entries);
         }

@@ -19,6 +19,8 @@ use http::{Method, StatusCode};
 
 use crate::answer::{Answer, Refusal};
 use crate::compiled::Compiled;
+use crate::fault::FaultPlan;
+use crate::group::{Chance, Groups};
 use crate::head::Body;
 use crate::key_data::KeyData;
 use crate::plan::{Plan, Rendering, functions};
@@ -111,6 +113,7 @@ struct Live {
     snapshot: Arc<Snapshot>,
     index: Index<Compiled>,
     entries: BTreeMap<Arc<Key>, Arc<Entry<Compiled>>>,
+    groups: Groups,
 }
 
 impl fmt::Debug for Engine {
@@ -187,6 +190,17 @@ impl Engine {
         }
     }
 
+    /// What goes wrong with a request that no scenario is for and that is forwarded to a real service: the faults that
+    /// are set for all requests, and those that it asks for itself.
+    ///
+    /// # Errors
+    /// It asks for something that is not understood.
+    pub fn faults(&self, request: &Request) -> Result<Option<Box<FaultPlan>>, Refusal> {
+        let inner = &self.inner;
+        let number = inner.next.fetch_add(1, Ordering::Relaxed);
+        inner.live.load().groups.plan_of_others(request, inner.chance(number, (inner.options.clock)()))
+    }
+
     /// What is known of each scenario, of one group or all, in the order of their keys: what
     /// `GET /_scenarios` lists.
     #[must_use]
@@ -204,6 +218,7 @@ impl Inner {
     fn follow(&self, snapshot: &Arc<Snapshot>) {
         let old = self.live.load();
         let (mut index, mut entries) = (old.index.clone(), old.entries.clone());
+        let now = (self.options.clock)();
         for (key, entry) in &old.entries {
             if snapshot.scenario(key).is_none() {
                 index.remove(entry);
@@ -219,7 +234,7 @@ impl Inner {
             let usage = present
                 .filter(|_| stored.by_hand)
                 .map_or_else(Arc::<Usage>::default, |entry| entry.usage().clone());
-            let compiled = Compiled::new(stored, snapshot);
+            let compiled = Compiled::new(stored, snapshot, now);
             let entry = Arc::new(Entry::new(&stored.scenario, compiled, usage, &self.options.matching));
             index.insert(entry.clone());
             entries.insert(key.clone(), entry);
@@ -227,15 +242,21 @@ impl Inner {
         if !snapshot.same_fixtures(&old.snapshot) {
             entries.values().for_each(|entry| entry.data().find_fixtures(snapshot));
         }
-        self.live.store(Arc::new(Live { snapshot: snapshot.clone(), index, entries }));
+        let groups = Groups::new(snapshot, &old.groups, now);
+        self.live.store(Arc::new(Live { snapshot: snapshot.clone(), index, entries, groups }));
+    }
+
+    fn chance(&self, number: u64, now: Duration) -> Chance {
+        Chance { seed: self.seed, number, now, longest: self.options.max_wait }
     }
 
     fn answer(&self, live: &Live, request: &Request) -> Result<Answer, Refusal> {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         let now = (self.options.clock)();
         let now_ms = u64::try_from(now.as_millis()).unwrap_or(u64::MAX);
+        let chance = self.chance(number, now);
         let predicate = |entry: &Entry<Compiled>, values: &[&str], total: u64| {
-            self.holds(entry.data(), request, values, total, number, now)
+            self.holds(live, entry.data(), request, values, total, chance)
         };
         let choice = live.index.choose(request, now_ms, predicate).map_err(|mismatch| {
             let Mismatch { only_rules, near_misses } = mismatch;
@@ -247,24 +268,28 @@ impl Inner {
             }
         })?;
         let compiled = choice.entry.data();
-        self.render(&choice, request, number, now)
-            .map_err(|problem| Refusal::Broken { scenario: compiled.name.to_string(), problem })
+        let mut answer = self
+            .render(live, &choice, request, number, now)
+            .map_err(|problem| Refusal::Broken { scenario: compiled.name.to_string(), problem })?;
+        live.groups.disturb(compiled, request, chance, &mut answer)?;
+        Ok(answer)
     }
 
     /// Whether a predicate lets its scenario answer. One that fails does.
     fn holds(
         &self,
+        live: &Live,
         compiled: &Compiled,
         request: &Request,
         values: &[&str],
         total: u64,
-        number: u64,
-        now: Duration,
+        chance: Chance,
     ) -> bool {
         let ready = compiled.ready(&self.functions);
         let Some(predicate) = &ready.predicate else { return true };
-        let data = ready.variables.data(request, values, total, self.options.max_parsed_body);
-        let mut state = self.state(compiled, number, now);
+        let group = live.groups.variables(compiled);
+        let data = ready.variables.data(request, values, total, self.options.max_parsed_body, group);
+        let mut state = self.state(compiled, chance.number, chance.now);
         let mut context = Context::with_state(&mut state).limits(self.options.template);
         predicate.render_with(&data, &mut context).map_or(true, |text| text.trim() == "true")
     }
@@ -280,6 +305,7 @@ impl Inner {
 
     fn render(
         &self,
+        live: &Live,
         choice: &Choice<'_, Compiled>,
         request: &Request,
         number: u64,
@@ -294,6 +320,7 @@ impl Inner {
                     &choice.values,
                     choice.count,
                     self.options.max_parsed_body,
+                    live.groups.variables(compiled),
                 );
                 plan.render(&Rendering {
                     name: &compiled.name,
@@ -318,6 +345,7 @@ impl Inner {
             count: choice.count,
             scenario: compiled.name.clone(),
             path: compiled.path.clone(),
+            fault: None,
         })
     }
 }

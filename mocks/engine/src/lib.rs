@@ -7,6 +7,8 @@ mod compare;
 mod compiled;
 mod data;
 mod engine;
+mod fault;
+mod group;
 mod head;
 mod key_data;
 mod plan;
@@ -15,6 +17,8 @@ mod text;
 
 pub use answer::{Answer, REQUEST_COUNT, Refusal};
 pub use api_mock_matcher::{MatchOptions, NearMiss, Reason, Request};
+pub use api_mock_scenario::ConnectionFault;
 pub use engine::{Clock, Engine, EngineOptions, check};
+pub use fault::{CHAOS_ENABLED, FAULT, FaultEffects, FaultPlan, InjectedFault, Replacement};
 pub use key_data::KeyData;
 pub use problem::RenderProblem;

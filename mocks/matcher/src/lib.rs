@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod answer;
+mod filter;
 mod index;
 mod json;
 mod miss;
@@ -12,6 +13,7 @@ mod segment;
 mod usage;
 
 pub use answer::{BodyPattern, ValuePattern};
+pub use filter::RequestFilter;
 pub use index::{Choice, Entry, Index, Mismatch};
 pub use miss::{NearMiss, Reason};
 pub use request::Request;

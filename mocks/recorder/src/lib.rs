@@ -9,6 +9,8 @@ mod options;
 mod proxy;
 mod record;
 mod recorder;
+mod reverse;
+mod slow;
 mod upstream;
 
 pub use body::Body;
@@ -18,4 +20,5 @@ pub use options::{BodyMatch, FileOptions, Mode, Names, ProxyTimeouts, RecorderOp
 pub use proxy::{Local, Proxy, ProxyConfig};
 pub use record::{Exchange, NotRecordable, REDACTED, Recording, Redaction, pattern_of, recording};
 pub use recorder::{CallProblem, OpenError, Recorder};
+pub use slow::{Pace, SENT, SlowBody, TOO_LONG_BYTES};
 pub use upstream::{BadProxy, PemError, UpstreamOptions, UpstreamProxy, certificates, private_key};

@@ -4,6 +4,7 @@ use base64::Engine as _;
 use serde::de::{Deserialize, Deserializer, Error as _};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
+use crate::fault::FaultRule;
 use crate::model::{Contents, Extra, RequestRules, ResponsePlan, Scenario, Status, Wait};
 use crate::node::Node;
 use crate::read::Fields;
@@ -34,6 +35,10 @@ impl Serialize for Scenario {
         put(&mut map, "request", &self.request)?;
         put(&mut map, "response", &self.response)?;
         put(&mut map, "wait_before_reply", &self.wait_before_reply)?;
+        if !self.faults.is_empty() {
+            let faults: Vec<_> = self.faults.iter().map(FaultRule::to_json).collect();
+            put(&mut map, "faults", &faults)?;
+        }
         put_extra(&mut map, &self.extra)?;
         map.end()
     }

@@ -3,6 +3,8 @@
 
 mod directive;
 mod error;
+mod fault;
+mod group;
 mod json;
 mod layout;
 mod model;
@@ -15,13 +17,15 @@ mod write;
 
 pub use directive::{constant, directives, literal, nesting};
 pub use error::{Problem, ScenarioError};
+pub use fault::{ConnectionFault, Delay, FaultRequest, FaultRule, FaultStage, FaultTiming};
+pub use group::{ALL as ALL_GROUPS, GroupConfig};
 pub use layout::{Layout, TextPlace, TextStyle};
 pub use model::{Contents, Extra, Key, RequestRules, ResponsePlan, Scenario, Status, Wait};
 pub use name::{digest, generated_name, group_of, recorded_name};
 pub use pairs::{HeaderLists, Pairs};
 pub use path::{
-    Part, fixture_file, fixture_name, folder, literal as literal_path, method, method_folder,
-    name as valid_name, normalized as normalized_path, parts as path_parts, scenario_file,
+    Part, fixture_file, fixture_name, folder, group_file, group_of_file, literal as literal_path, method,
+    method_folder, name as valid_name, normalized as normalized_path, parts as path_parts, scenario_file,
     variables as path_variables,
 };
 pub use read::Format;

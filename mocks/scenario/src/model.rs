@@ -9,6 +9,7 @@ use api_mock_template::time::GoDuration;
 use bytes::Bytes;
 
 use crate::directive::literal;
+use crate::fault::FaultRule;
 use crate::pairs::{HeaderLists, Pairs};
 
 /// Fields of newer files that playback has no use for, kept as they are.
@@ -51,6 +52,8 @@ pub struct Scenario {
     pub response: ResponsePlan,
     /// How long the answer waits.
     pub wait_before_reply: Wait,
+    /// What goes wrong with the answer.
+    pub faults: Vec<FaultRule>,
     /// Other known fields.
     pub extra: Extra,
 }

@@ -1,6 +1,6 @@
 //! Paths with variables, and the places of files on disk that belong to them.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
@@ -311,6 +311,27 @@ pub fn fixture_file(path: &str, method: &str, name: &str) -> PathBuf {
 #[must_use]
 pub fn fixture_name(file_name: &str) -> Option<String> {
     file_name.strip_suffix(".dat").map(decode)
+}
+
+/// Where what is set for a group lies, below the data folder.
+///
+/// ```
+/// let place = api_mock_scenario::group_file("Twilio API/v1");
+/// assert_eq!(place.to_str(), Some("groups/Twilio%20API%2Fv1.json"));
+/// assert_eq!(api_mock_scenario::group_of_file(&place).as_deref(), Some("Twilio API/v1"));
+/// ```
+#[must_use]
+pub fn group_file(group: &str) -> PathBuf {
+    PathBuf::from(format!("groups/{}.json", component(group)))
+}
+
+/// The group whose settings lie in a file, if that is what it holds.
+#[must_use]
+pub fn group_of_file(file: &Path) -> Option<String> {
+    let is_here = file.parent() == Some(Path::new("groups"));
+    let name = file.file_name()?.to_str()?;
+    let stem = [".json", ".yaml", ".yml"].iter().find_map(|ending| name.strip_suffix(ending))?;
+    (is_here && !stem.is_empty() && !stem.starts_with('.')).then(|| decode(stem))
 }
 
 #[cfg(test)]

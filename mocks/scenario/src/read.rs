@@ -136,7 +136,13 @@ impl Fields<'_> {
         node.at.as_ref().map(|at| line_of(self.source, at.start))
     }
 
-    fn expected(&self, node: &Node, field: &str, expected: &'static str, found: &str) -> ScenarioError {
+    pub(crate) fn expected(
+        &self,
+        node: &Node,
+        field: &str,
+        expected: &'static str,
+        found: &str,
+    ) -> ScenarioError {
         let found = if found.is_empty() { node.type_name().to_owned() } else { format!("{found:?}") };
         ScenarioError::unexpected(self.line(node), field, expected, found)
     }
@@ -166,6 +172,7 @@ impl Fields<'_> {
             request: self.request(request)?,
             response: self.response(response)?,
             wait_before_reply: self.wait(root)?,
+            faults: self.faults(root)?,
             extra: extra(
                 root,
                 &[
@@ -181,7 +188,7 @@ impl Fields<'_> {
         })
     }
 
-    fn request(&self, node: &Node) -> Result<RequestRules, ScenarioError> {
+    pub(crate) fn request(&self, node: &Node) -> Result<RequestRules, ScenarioError> {
         let at = "request";
         let mut examples = self.text(node, at, &["example_contents"])?;
         if examples.is_empty() {
@@ -261,7 +268,12 @@ impl Fields<'_> {
         }
     }
 
-    fn scalar(&self, node: &Node, field: &str, expected: &'static str) -> Result<String, ScenarioError> {
+    pub(crate) fn scalar(
+        &self,
+        node: &Node,
+        field: &str,
+        expected: &'static str,
+    ) -> Result<String, ScenarioError> {
         match &node.kind {
             Kind::Null => Ok(String::new()),
             Kind::Scalar(scalar) => Ok(scalar.text.clone()),
@@ -269,7 +281,12 @@ impl Fields<'_> {
         }
     }
 
-    fn pairs(&self, node: &Node, at: &str, names: &[&'static str]) -> Result<Pairs, ScenarioError> {
+    pub(crate) fn pairs(
+        &self,
+        node: &Node,
+        at: &str,
+        names: &[&'static str],
+    ) -> Result<Pairs, ScenarioError> {
         let Some((name, node)) = self.find(node, names) else { return Ok(Pairs::default()) };
         let expected = "a map of texts";
         match &node.kind {
@@ -399,7 +416,7 @@ impl Fields<'_> {
     }
 }
 
-fn join(at: &str, name: &str) -> String {
+pub(crate) fn join(at: &str, name: &str) -> String {
     if at.is_empty() { name.to_owned() } else { format!("{at}.{name}") }
 }
 

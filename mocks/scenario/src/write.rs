@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use base64::Engine as _;
 
 use crate::directive::{constant, directives, literal};
+use crate::fault::FaultRule;
 use crate::model::{Contents, Extra, Scenario, Status};
 use crate::pairs::Pairs;
 
@@ -40,6 +41,7 @@ impl Scenario {
         self.write_request(&mut out);
         self.write_response(&mut out);
         out.text(0, "wait_before_reply", &self.wait_before_reply.to_string());
+        out.json_list(0, "faults", self.faults.iter().map(FaultRule::to_json));
         out.extra(0, &self.extra);
         out.text
     }
@@ -199,6 +201,19 @@ impl Writer {
         if !items.is_empty() {
             self.list(depth, key, items);
         }
+    }
+
+    fn json_list(
+        &mut self,
+        depth: usize,
+        key: &str,
+        items: impl ExactSizeIterator<Item = serde_json::Value>,
+    ) {
+        if items.len() == 0 {
+            return;
+        }
+        self.line(depth, &format!("{key}:"));
+        items.for_each(|item| self.line(depth + 1, &format!("- {}", one_line_json(&item))));
     }
 
     /// JSON is YAML too.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use api_mock_engine::{Answer, Refusal, Request};
 use api_mock_recorder::{ProxyConfig, RecorderOptions};
-use http::HeaderValue;
+use http::{HeaderValue, Uri};
 
 use crate::tls::Identity;
 
@@ -34,6 +34,8 @@ pub struct ServerConfig {
     pub admin_origins: Vec<HeaderValue>,
     /// Record, with `/_proxy` and a proxy. Default: not.
     pub recording: Option<RecordingConfig>,
+    /// The real service to which requests go that no scenario is for. Default: none, they are answered 404.
+    pub upstream: Option<Uri>,
     /// Whether the chaos client, asked through the admin API, may try services in private networks. It may always try
     /// those of this machine and public ones. Default: it may not.
     pub chaos_private: bool,
@@ -56,6 +58,7 @@ impl Default for ServerConfig {
             chaos_private: false,
             on_answer: None,
             recording: None,
+            upstream: None,
             limits: ServerLimits::default(),
             timeouts: Timeouts::default(),
         }

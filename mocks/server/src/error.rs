@@ -47,6 +47,9 @@ pub enum StartError {
     /// Recording cannot begin.
     #[error("cannot record")]
     Recorder(#[from] api_mock_recorder::OpenError),
+    /// The service behind this one is no address, or this one.
+    #[error("upstream: {0}")]
+    Upstream(String),
     /// The metrics have the same names as others.
     #[error("metrics cannot be registered")]
     Metrics(#[from] prometheus::Error),

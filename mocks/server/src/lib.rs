@@ -5,6 +5,8 @@ mod admin;
 mod body;
 mod config;
 mod error;
+mod fault;
+mod forward;
 mod listen;
 mod metrics;
 mod problem;

@@ -1,6 +1,5 @@
 //! Sockets: accepts connections, serves HTTP/1.1 and HTTP/2 on each, ends them when it is time.
 
-use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -8,10 +7,11 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
+use http::{Method, Request};
+use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
@@ -19,6 +19,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{ServerConfig, ServerLimits};
+use crate::fault::{self, Cut, Socket, WireFault};
 use crate::rim::Rim;
 use crate::watch::{Activity, Watched};
 use crate::{StartError, metrics};
@@ -161,16 +162,29 @@ async fn connection(
     }
 }
 
-async fn serve<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(stream: S, shared: Shared) {
+async fn serve<S: Socket>(stream: S, shared: Shared) {
+    let (activity, idle) = (Arc::new(Activity::default()), shared.idle);
+    converse(stream, shared, &activity).await;
+    // All that held the socket is gone; a fault may have kept it.
+    if let Some((socket, sabotage)) = activity.sabotaged() {
+        Box::pin(fault::carry_out(socket, sabotage, idle)).await;
+    }
+}
+
+async fn converse<S: Socket>(stream: S, shared: Shared, activity: &Arc<Activity>) {
     let Shared { rim, http, idle, shutdown } = shared;
-    let activity = Arc::new(Activity::default());
-    let io = TokioIo::new(Watched::new(stream, Arc::clone(&activity)));
-    let service = service_fn(|request| {
+    let io = TokioIo::new(Watched::new(stream, Arc::clone(activity)));
+    let service = service_fn(|request: Request<Incoming>| {
         let (rim, in_flight) = (Arc::clone(&rim), activity.enter());
         async move {
-            let answer = rim.answer(request).await;
+            let (is_head, version) = (request.method() == Method::HEAD, request.version());
+            let mut answer = rim.answer(request).await;
+            if let Some(fault) = answer.extensions_mut().remove::<WireFault>() {
+                let begun = fault::begin(fault, answer, is_head, version, in_flight.activity(), rim.bounds());
+                return Box::pin(begun).await;
+            }
             drop(in_flight);
-            Ok::<_, Infallible>(answer)
+            Ok::<_, Cut>(answer)
         }
     });
     let mut connection = std::pin::pin!(http.serve_connection(io, service));

@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use api_mock_engine::FaultPlan;
 use prometheus::{
     Encoder, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, Opts, Registry, TextEncoder,
 };
@@ -21,6 +22,9 @@ pub(crate) struct Metrics {
     pub(crate) answered: IntCounter,
     pub(crate) not_matched: IntCounter,
     pub(crate) failed: IntCounter,
+    /// To a real service.
+    pub(crate) forwarded: IntCounter,
+    faults: IntCounterVec,
     pub(crate) admin: IntCounter,
     /// Without the waits that were asked for.
     playback_seconds: Histogram,
@@ -40,6 +44,11 @@ impl Metrics {
             "Time to make an answer, without the waits that were asked for.",
         );
         let playback_seconds = Histogram::with_opts(options.buckets(BUCKETS_SECONDS.to_vec()))?;
+        let faults = IntCounterVec::new(
+            Opts::new("api_mock_faults_total", "Faults injected, by what they do."),
+            &["fault"],
+        )?;
+        registry.register(Box::new(faults.clone()))?;
         registry.register(Box::new(requests.clone()))?;
         registry.register(Box::new(connections.clone()))?;
         registry.register(Box::new(scenarios.clone()))?;
@@ -51,6 +60,8 @@ impl Metrics {
             answered: requests.with_label_values(&["answered"]),
             not_matched: requests.with_label_values(&["not_matched"]),
             failed: requests.with_label_values(&["failed"]),
+            forwarded: requests.with_label_values(&["forwarded"]),
+            faults,
             admin: requests.with_label_values(&["admin"]),
             playback_seconds,
         })
@@ -58,6 +69,11 @@ impl Metrics {
 
     pub(crate) fn note_playback(&self, begun: Instant) {
         self.playback_seconds.observe(begun.elapsed().as_secs_f64());
+    }
+
+    /// Counts the faults of one answer.
+    pub(crate) fn note_faults(&self, plan: &FaultPlan) {
+        plan.injected.iter().for_each(|fault| self.faults.with_label_values(&[fault.kind]).inc());
     }
 
     /// In the text format of Prometheus, and its content type.

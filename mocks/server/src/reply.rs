@@ -30,6 +30,8 @@ pub(crate) enum ReplyBody {
     File(FileBody),
     /// What a service sends, as it comes.
     Passing(api_mock_recorder::Body),
+    /// What a fault lets through.
+    Slow(Box<api_mock_recorder::SlowBody>),
 }
 
 /// A file that was read on, and what was read.
@@ -69,6 +71,7 @@ impl http_body::Body for ReplyBody {
         match self.get_mut() {
             ReplyBody::Bytes(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
             ReplyBody::File(body) => body.poll(cx),
+            ReplyBody::Slow(body) => Pin::new(&mut **body).poll_frame(cx),
             ReplyBody::Passing(body) => {
                 Pin::new(body).poll_frame(cx).map(|part| part.map(|part| part.map_err(std::io::Error::other)))
             }
@@ -79,6 +82,7 @@ impl http_body::Body for ReplyBody {
         match self {
             ReplyBody::Bytes(bytes) => bytes.is_none(),
             ReplyBody::File(body) => body.left == 0,
+            ReplyBody::Slow(body) => body.is_end_stream(),
             ReplyBody::Passing(body) => body.is_end_stream(),
         }
     }
@@ -89,6 +93,7 @@ impl http_body::Body for ReplyBody {
                 SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64))
             }
             ReplyBody::File(body) => SizeHint::with_exact(body.left),
+            ReplyBody::Slow(body) => body.size_hint(),
             ReplyBody::Passing(body) => body.size_hint(),
         }
     }

@@ -17,6 +17,8 @@ use tokio::sync::Semaphore;
 use crate::admin::{self, Asked, Target};
 use crate::body;
 use crate::config::{AdminToken, OnAnswer, ServerConfig};
+use crate::fault::{Bounds, WireFault};
+use crate::forward::Upstream;
 use crate::metrics::Metrics;
 use crate::problem::Problem;
 use crate::recording::Recording;
@@ -33,6 +35,7 @@ pub(crate) struct Rim {
     pub(crate) metrics: Metrics,
     pub(crate) asset_dir: Option<PathBuf>,
     pub(crate) recording: Option<Recording>,
+    upstream: Option<Upstream>,
     admin_token: Option<AdminToken>,
     admin_origins: Vec<HeaderValue>,
     pub(crate) chaos_slots: Semaphore,
@@ -42,7 +45,7 @@ pub(crate) struct Rim {
     body_bytes: usize,
     upload_bytes: usize,
     body_timeout: Duration,
-    longest_wait: Duration,
+    pub(crate) longest_wait: Duration,
 }
 
 impl Rim {
@@ -51,6 +54,7 @@ impl Rim {
         engine: Arc<Engine>,
         metrics: Metrics,
         recording: Option<Recording>,
+        upstream: Option<Upstream>,
     ) -> Self {
         Rim {
             store: Arc::clone(engine.store()),
@@ -58,6 +62,7 @@ impl Rim {
             metrics,
             asset_dir: config.asset_dir.clone(),
             recording,
+            upstream,
             admin_token: config.admin_token.clone(),
             admin_origins: config.admin_origins.clone(),
             chaos_slots: Semaphore::new(CHAOS_RUNS),
@@ -139,20 +144,27 @@ impl Rim {
         match answered {
             Ok(answer) => {
                 self.metrics.answered.inc();
+                if let Some(plan) = &answer.fault {
+                    self.metrics.note_faults(plan);
+                }
                 let wait = answer.wait.min(self.longest_wait);
                 if !wait.is_zero() {
                     Box::pin(tokio::time::sleep(wait)).await;
                 }
                 played(answer)
             }
-            Err(refusal) => {
-                match &refusal {
-                    Refusal::NoMatch { .. } => self.metrics.not_matched.inc(),
-                    _ => self.metrics.failed.inc(),
+            Err(refusal) => match &self.upstream {
+                Some(upstream) if matches!(refusal, Refusal::NoMatch { .. }) => {
+                    Box::pin(self.forward(upstream, request, target)).await
                 }
-                reply::json(refusal.status(), &refusal.to_json())
-            }
+                _ => self.refused(&refusal),
+            },
         }
+    }
+
+    /// What bounds faults.
+    pub(crate) fn bounds(&self) -> Bounds {
+        Bounds { longest: self.longest_wait, body_bytes: self.body_bytes }
     }
 }
 
@@ -174,5 +186,8 @@ fn played(answer: Answer) -> Reply {
         headers.append(name.clone(), value.clone());
     }
     headers.insert(REQUEST_COUNT, HeaderValue::from(answer.count));
+    if let Some(fault) = answer.fault.as_deref().and_then(WireFault::of) {
+        reply.extensions_mut().insert(fault);
+    }
     reply
 }

@@ -8,6 +8,7 @@ use api_mock_engine::Engine;
 use api_mock_recorder::Proxy;
 use tokio_util::sync::CancellationToken;
 
+use crate::forward::{Upstream, is_at};
 use crate::listen::{Ended, Listener};
 use crate::metrics::Metrics;
 use crate::recording::{self, Recording};
@@ -44,7 +45,11 @@ impl Server {
             Some(config) => Some(Recording::open(config, Arc::clone(&engine)).await?),
             None => None,
         };
-        let rim = Arc::new(Rim::new(&config, engine, Metrics::new()?, recording));
+        let upstream = match &config.upstream {
+            Some(base) => Some(Upstream::open(base, recording.as_ref(), &engine).await?),
+            None => None,
+        };
+        let rim = Arc::new(Rim::new(&config, engine, Metrics::new()?, recording, upstream));
         let listener = Listener::bind(&config, Arc::clone(&rim)).await?;
         let proxy = match config.recording.and_then(|recording| recording.proxy) {
             Some(proxy) => recording::bind_proxy(proxy, &rim).await?,
@@ -52,6 +57,9 @@ impl Server {
         };
         let address =
             listener.address().map_err(|source| StartError::Listen { address: config.address, source })?;
+        if let Some(base) = config.upstream.as_ref().filter(|base| is_at(base, address)) {
+            return Err(StartError::Upstream(format!("{base} is this service itself")));
+        }
         let (connections, grace) = (config.limits.connections, config.timeouts.shutdown);
         Ok(Server { listener, address, connections, grace, proxy, rim })
     }

@@ -2,21 +2,27 @@
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Sleep;
 
+use crate::fault::{Sabotage, Socket};
+
 /// Shared by a connection's socket, its requests, and the watchdog.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct Activity {
     /// Grows with each request head and each write that the client took. Bytes that only trickle in do not count.
     progress: AtomicU64,
     in_flight: AtomicUsize,
     ending: AtomicBool,
+    /// What a fault is to do with the socket, and, when hyper has let go of it, the socket.
+    sabotage: Mutex<Option<Sabotage>>,
+    is_sabotaged: AtomicBool,
+    socket: Mutex<Option<Box<dyn Socket>>>,
 }
 
 impl Activity {
@@ -36,6 +42,21 @@ impl Activity {
         self.ending.load(Ordering::Relaxed)
     }
 
+    /// The connection will end, and its socket is not to be closed but kept.
+    pub(crate) fn sabotage(&self, sabotage: Sabotage) {
+        *self.sabotage.lock().unwrap_or_else(PoisonError::into_inner) = Some(sabotage);
+        self.is_sabotaged.store(true, Ordering::Release);
+    }
+
+    /// The socket of a connection that has ended, and what is to be done with it.
+    pub(crate) fn sabotaged(&self) -> Option<(Box<dyn Socket>, Sabotage)> {
+        if !self.is_sabotaged.load(Ordering::Acquire) {
+            return None;
+        }
+        let socket = self.socket.lock().unwrap_or_else(PoisonError::into_inner).take()?;
+        Some((socket, self.sabotage.lock().unwrap_or_else(PoisonError::into_inner).take()?))
+    }
+
     /// How far it is; None while requests are worked on, whose own limits hold then.
     pub(crate) fn progress(&self) -> Option<u64> {
         (self.in_flight.load(Ordering::Relaxed) == 0).then(|| self.progress.load(Ordering::Relaxed))
@@ -44,6 +65,13 @@ impl Activity {
 
 /// A request that is worked on.
 pub(crate) struct InFlight(Arc<Activity>);
+
+impl InFlight {
+    /// The connection's.
+    pub(crate) fn activity(&self) -> &Activity {
+        &self.0
+    }
+}
 
 impl Drop for InFlight {
     fn drop(&mut self) {
@@ -56,8 +84,9 @@ impl Drop for InFlight {
 const LINGER: Duration = Duration::from_millis(500);
 
 /// A socket that tells what the client takes.
-pub(crate) struct Watched<S> {
-    inner: S,
+pub(crate) struct Watched<S: Socket> {
+    /// Until the end.
+    inner: Option<S>,
     activity: Arc<Activity>,
     /// Set when our side is closed.
     linger: Option<Pin<Box<Sleep>>>,
@@ -65,9 +94,23 @@ pub(crate) struct Watched<S> {
     is_open: bool,
 }
 
-impl<S> Watched<S> {
+impl<S: Socket> Drop for Watched<S> {
+    fn drop(&mut self) {
+        if self.activity.is_sabotaged.load(Ordering::Acquire)
+            && let Some(socket) = self.inner.take()
+        {
+            *self.activity.socket.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(socket));
+        }
+    }
+}
+
+impl<S: Socket> Watched<S> {
     pub(crate) fn new(inner: S, activity: Arc<Activity>) -> Self {
-        Watched { inner, activity, linger: None, is_open: true }
+        Watched { inner: Some(inner), activity, linger: None, is_open: true }
+    }
+
+    fn inner(&mut self) -> io::Result<Pin<&mut S>> {
+        self.inner.as_mut().map(Pin::new).ok_or_else(|| io::ErrorKind::NotConnected.into())
     }
 
     fn note(&self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
@@ -78,14 +121,15 @@ impl<S> Watched<S> {
     }
 }
 
-impl<S: AsyncRead + Unpin> Watched<S> {
+impl<S: Socket> Watched<S> {
     /// Reads and forgets what has come.
     fn drain(&mut self, cx: &mut Context<'_>) {
         let mut bytes = [0; 8 << 10];
         // What does not fit into some rounds waits for the next.
         for _ in 0..64 {
             let mut buffer = ReadBuf::new(&mut bytes);
-            match Pin::new(&mut self.inner).poll_read(cx, &mut buffer) {
+            let Ok(inner) = self.inner() else { return };
+            match inner.poll_read(cx, &mut buffer) {
                 Poll::Pending => return,
                 Poll::Ready(Ok(())) if !buffer.filled().is_empty() => {}
                 Poll::Ready(_) => {
@@ -98,19 +142,19 @@ impl<S: AsyncRead + Unpin> Watched<S> {
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
+impl<S: Socket> AsyncRead for Watched<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner).poll_read(cx, buf)
+        self.inner()?.poll_read(cx, buf)
     }
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Watched<S> {
+impl<S: Socket> AsyncWrite for Watched<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.inner).poll_write(cx, buf);
+        let written = self.inner()?.poll_write(cx, buf);
         self.note(written)
     }
 
@@ -119,21 +163,21 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Watched<S> {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.inner).poll_write_vectored(cx, bufs);
+        let written = self.inner()?.poll_write_vectored(cx, bufs);
         self.note(written)
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.inner.is_write_vectored()
+        self.inner.as_ref().is_some_and(AsyncWrite::is_write_vectored)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner).poll_flush(cx)
+        self.inner()?.poll_flush(cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if self.linger.is_none() {
-            ready!(Pin::new(&mut self.inner).poll_shutdown(cx))?;
+            ready!(self.inner()?.poll_shutdown(cx))?;
             if self.activity.is_ending() {
                 return Poll::Ready(Ok(()));
             }

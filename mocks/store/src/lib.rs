@@ -3,6 +3,7 @@
 
 mod disk;
 mod error;
+mod groups;
 mod load;
 mod options;
 mod snapshot;

@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use api_mock_scenario::{Format, Scenario, fixture_name, method};
+use api_mock_scenario::{Format, GroupConfig, Scenario, fixture_name, group_of_file, method};
 use bytes::Bytes;
 
 use crate::disk::{Disk, Stamp};
@@ -23,6 +23,8 @@ pub(crate) enum FileKind {
         folder: String,
         name: String,
     },
+    /// What is set for the group of this name.
+    Group(String),
     Other,
 }
 
@@ -36,6 +38,9 @@ pub(crate) fn kind(relative: &Path) -> FileKind {
         method(name).is_some_and(|method| method == name)
     });
     let file_name = relative.file_name().and_then(OsStr::to_str).unwrap_or_default();
+    if let Some(group) = group_of_file(relative) {
+        return FileKind::Group(group);
+    }
     match relative.extension().and_then(OsStr::to_str).unwrap_or_default() {
         "scr" => FileKind::Scenario(Format::Yaml),
         "yaml" | "yml" if in_method => FileKind::Scenario(Format::Yaml),
@@ -66,6 +71,10 @@ pub(crate) enum FileContents {
         folder: String,
         name: String,
         fixture: Arc<StoredFixture>,
+    },
+    Group {
+        name: String,
+        config: Arc<GroupConfig>,
     },
     /// It does not look like a scenario, and does not have to.
     Nothing,
@@ -123,6 +132,10 @@ fn read_file(
     if kind == FileKind::Perhaps && !looks_like_scenario(&text) {
         return Ok(FileContents::Nothing);
     }
+    if let FileKind::Group(group) = kind {
+        let config = GroupConfig::parse(&text).map_err(|error| Box::new(error.in_file(name)))?;
+        return Ok(FileContents::Group { name: group, config: Arc::new(config) });
+    }
     let format = if let FileKind::Scenario(format) = kind { format } else { Format::Yaml };
     let scenario = Scenario::parse(&text, format).map_err(|error| Box::new(error.in_file(name)))?;
     let text: Arc<str> = match format {
@@ -156,6 +169,7 @@ mod tests {
         assert!(scenario("a/GET/x.scr") && scenario("x.scr") && scenario("groups/GET/y.yaml"));
         assert_eq!(kind(Path::new("GET/x.json")), FileKind::Scenario(Format::Json));
         assert_eq!(kind(Path::new("hand.yaml")), FileKind::Perhaps);
+        assert_eq!(kind(Path::new("groups/Twilio%20API.json")), FileKind::Group("Twilio API".to_owned()));
         assert_eq!(kind(Path::new("history/one.yaml")), FileKind::Other);
         assert_eq!(kind(Path::new("oapi_specs/one.json")), FileKind::Other);
         let fixture = FileKind::Fixture { folder: "v1/GET".to_owned(), name: "lines.txt".to_owned() };

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
 use api_mock_functions::Fixture;
-use api_mock_scenario::{Key, Scenario};
+use api_mock_scenario::{GroupConfig, Key, Scenario};
 use bytes::Bytes;
 
 /// A scenario of the store.
@@ -59,6 +59,7 @@ pub struct Snapshot {
     pub(crate) generation: u64,
     pub(crate) scenarios: BTreeMap<Arc<Key>, Arc<Stored>>,
     pub(crate) fixtures: BTreeMap<String, Arc<FixtureFolder>>,
+    pub(crate) groups: BTreeMap<String, Arc<GroupConfig>>,
 }
 
 impl Snapshot {
@@ -105,6 +106,12 @@ impl Snapshot {
     /// All fixtures, by their folders such as `v1/users/GET`.
     pub fn fixtures(&self) -> impl ExactSizeIterator<Item = (&str, &Arc<FixtureFolder>)> {
         self.fixtures.iter().map(|(folder, fixtures)| (folder.as_str(), fixtures))
+    }
+
+    /// What is set for groups, by their names.
+    #[must_use]
+    pub fn groups(&self) -> &BTreeMap<String, Arc<GroupConfig>> {
+        &self.groups
     }
 
     /// The fixtures of a folder itself.

@@ -44,26 +44,26 @@ type Listener = Box<dyn Fn(&Arc<Snapshot>) -> bool + Send + Sync>;
 /// ```
 #[derive(Debug)]
 pub struct Store {
-    shared: Arc<Shared>,
+    pub(crate) shared: Arc<Shared>,
     /// Ends its thread when the store goes.
     _watcher: Option<Watcher>,
 }
 
 pub(crate) struct Shared {
-    options: StoreOptions,
-    disk: Option<Disk>,
-    snapshot: ArcSwap<Snapshot>,
+    pub(crate) options: StoreOptions,
+    pub(crate) disk: Option<Disk>,
+    pub(crate) snapshot: ArcSwap<Snapshot>,
     writer: Mutex<Writer>,
 }
 
 /// What only the one writer needs.
 #[derive(Default)]
-struct Writer {
+pub(crate) struct Writer {
     /// The files that were read or written, as they were then.
-    known: HashMap<PathBuf, Stamp>,
+    pub(crate) known: HashMap<PathBuf, Stamp>,
     /// What each file gave.
     keys: HashMap<PathBuf, Arc<Key>>,
-    problems: Vec<LoadProblem>,
+    pub(crate) problems: Vec<LoadProblem>,
     listeners: Vec<Listener>,
 }
 
@@ -375,12 +375,12 @@ fn remove_fixture(snapshot: &mut Snapshot, folder: &str, name: &str) -> bool {
 }
 
 impl Shared {
-    fn lock(&self) -> MutexGuard<'_, Writer> {
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Writer> {
         // A panicking writer published nothing; what it knew of files is looked at again.
         self.writer.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn publish(&self, writer: &Writer, mut snapshot: Snapshot) {
+    pub(crate) fn publish(&self, writer: &Writer, mut snapshot: Snapshot) {
         snapshot.generation += 1;
         let snapshot = Arc::new(snapshot);
         self.snapshot.store(snapshot.clone());
@@ -530,9 +530,11 @@ impl Shared {
             if let Some(key) = writer.keys.remove(file) {
                 changed |= snapshot.scenarios.remove(&key).is_some();
             }
-            if let FileKind::Fixture { folder, name } = load::kind(file) {
-                changed |= remove_fixture(snapshot, &folder, &name);
-            }
+            changed |= match load::kind(file) {
+                FileKind::Fixture { folder, name } => remove_fixture(snapshot, &folder, &name),
+                FileKind::Group(group) => snapshot.groups.remove(&group).is_some(),
+                _ => false,
+            };
         }
         if changed {
             // A second file for the same scenario can now take the place of the first.
@@ -555,6 +557,10 @@ impl Shared {
             FileContents::Nothing => return Ok(false),
             FileContents::Fixture { folder, name, fixture } => {
                 Arc::make_mut(snapshot.fixtures.entry(folder).or_default()).insert(name, fixture);
+                return Ok(true);
+            }
+            FileContents::Group { name, config } => {
+                snapshot.groups.insert(name, config);
                 return Ok(true);
             }
             FileContents::Scenario(stored) => stored,

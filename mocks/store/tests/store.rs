@@ -391,3 +391,27 @@ fn listeners_hear_of_every_change_before_it_returns() {
     assert!(store.put_all(&[scenario("d"), scenario("")]).is_err());
     assert_eq!(heard.lock().unwrap().len(), 4);
 }
+
+#[test]
+fn what_is_set_for_groups_is_kept_and_followed_by_hand() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, _) = Store::open(StoreOptions::in_folder(folder.path())).unwrap();
+    store.put_group_config("my shop", r#"{"faults": [{"status": 500}]}"#).unwrap();
+    let file = folder.path().join("groups/my%20shop.json");
+    assert!(file.is_file());
+    let (again, problems) = Store::open(StoreOptions::in_folder(folder.path())).unwrap();
+    assert!(problems.is_empty(), "{problems:?}");
+    assert_eq!(again.group_config("my shop").unwrap().faults.len(), 1);
+
+    std::fs::write(folder.path().join("groups/hand.yaml"), "faults:\n  - delay: 1s\n  - status: many\n")
+        .unwrap();
+    std::thread::sleep(std::time::Duration::from_millis(30));
+    store.refresh();
+    let told = store.problems();
+    assert_eq!(told.len(), 1);
+    assert!(told[0].message.starts_with("groups/hand.yaml:3: faults[1].status: "), "{}", told[0].message);
+    assert!(store.group_config("hand").is_err());
+
+    store.delete_group_config("my shop").unwrap();
+    assert!(!file.exists() && store.delete_group_config("my shop").is_err());
+}

@@ -77,6 +77,11 @@ impl Selection {
         self.filtered || !self.packages.is_empty()
     }
 
+    /// Whether a package was asked for by its name.
+    pub(super) fn names(&self, package: &str) -> bool {
+        self.packages.iter().any(|name| name == package)
+    }
+
     /// What nextest gets.
     pub(super) fn nextest(&self) -> Vec<String> {
         let whole = self.packages.is_empty() && !self.shared.iter().any(|arg| arg == "--workspace");

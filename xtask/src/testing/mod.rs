@@ -27,6 +27,11 @@ const TEMP: &str = "DB_LOCKS_TEST_TMP";
 const XTASK: &str = "DB_LOCKS_XTASK";
 /// The command line under test.
 const BINARY: &str = "DB_LOCKS_BIN";
+/// The other product's program: tests of db-locks put it between them and DynamoDB.
+const MOCK: &str = "API_MOCK_BIN";
+/// Packages whose tests run programs of other packages, and how these are built.
+const RUNS_OTHERS: [(&str, [&str; 4]); 1] =
+    [("db-locks-cli", ["-p", "api-mock-cli", "--bin", "api-mock-service"])];
 /// What nextest says when no test was run.
 const NO_TESTS: u8 = 4;
 /// The SDK wants credentials, also for an engine that asks for none; and it must not look for a cloud around us.
@@ -126,7 +131,17 @@ fn build(root: &Path, selection: &Selection, run: &Run, nextest: &Path) -> Resul
         .arg("--no-run")
         .status()
         .context(|| "cannot run cargo-nextest".into())?;
-    if !status.success() || selection.is_partial() {
+    if !status.success() {
+        return Ok(status);
+    }
+    for (package, arguments) in RUNS_OTHERS.iter().filter(|(package, _)| selection.names(package)) {
+        let built = workspace::cargo().args(["build", "--locked"]).args(arguments).current_dir(root).status();
+        let built = built.context(|| format!("cannot build what the tests of {package} run"))?;
+        if !built.success() {
+            return Ok(built);
+        }
+    }
+    if selection.is_partial() {
         return Ok(status);
     }
     // With the features of the whole workspace: what the tests have built is not built again.
@@ -206,6 +221,8 @@ fn variables(root: &Path, run: &Run, servers: &[(Kind, State)]) -> Variables {
     all.push((TEMP, run.tests_dir().into()));
     all.push((XTASK, run.program().into()));
     all.push((BINARY, workspace::target(root).join("debug/db-locks").into()));
+    // Built with the tests of its own package, or for those that run it.
+    all.push((MOCK, workspace::target(root).join("debug/api-mock-service").into()));
     if servers.iter().any(|(kind, _)| *kind == Kind::Dynamodb) {
         all.extend(AWS.map(|(name, value)| (name, value.into())));
     }

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use api_mock_engine::{Answer, Engine, EngineOptions, Refusal, Request};
+use api_mock_engine::{Answer, ConnectionFault, Engine, EngineOptions, FaultPlan, Refusal, Request};
 use api_mock_scenario::{Part, Scenario, path_parts};
 use api_mock_store::StoreOptions;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
@@ -162,6 +162,19 @@ fn encode(text: &str) -> String {
     encoded
 }
 
+/// What a server would do to the connection.
+fn fault_of(plan: &FaultPlan) -> String {
+    let connection = plan.after.connection.map(|connection| match connection {
+        ConnectionFault::Reset { after_bytes: Some(bytes) }
+        | ConnectionFault::Truncated { after_bytes: Some(bytes) } => {
+            format!("# {} after {bytes} bytes\n", connection.kind())
+        }
+        other => format!("# {}\n", other.kind()),
+    });
+    let slow = plan.after.bytes_per_second.map(|bytes| format!("# at {bytes} bytes a second\n"));
+    connection.into_iter().chain(slow).collect()
+}
+
 /// An answer as HTTP/1.1 shows it, and what a server would wait before it.
 fn shown(answer: &Answer, only_body: bool) -> Vec<u8> {
     let mut shown = Vec::new();
@@ -171,6 +184,9 @@ fn shown(answer: &Answer, only_body: bool) -> Vec<u8> {
             shown.extend(format!("{name}: ").into_bytes());
             shown.extend_from_slice(value.as_bytes());
             shown.push(b'\n');
+        }
+        if let Some(fault) = answer.fault.as_deref() {
+            shown.extend(fault_of(fault).into_bytes());
         }
         if !answer.wait.is_zero() {
             shown.extend(format!("# after {:?}\n", answer.wait).into_bytes());

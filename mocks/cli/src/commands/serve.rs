@@ -10,7 +10,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::{Outcome, recording};
 use crate::exit::{self, Failure};
-use crate::settings::Settings;
+use crate::settings::{Settings, upstream};
 
 pub(crate) fn run(settings: &Settings) -> Outcome {
     let config = config(settings)?;
@@ -40,6 +40,9 @@ pub(crate) fn run(settings: &Settings) -> Outcome {
                 "  recording proxy on http://{proxy} ({}); for HTTPS, clients trust what `api-mock-service ca` prints",
                 settings.text("record_mode")
             );
+        }
+        if !settings.text("upstream").is_empty() {
+            eprintln!("  what no scenario answers goes to {}", settings.text("upstream"));
         }
         if !address.ip().is_loopback() && !is_guarded {
             eprintln!(
@@ -108,6 +111,7 @@ fn config(settings: &Settings) -> Result<ServerConfig, Failure> {
         identity: identity(settings).map_err(cannot_start)?,
         admin_token: token.map(Into::into),
         asset_dir: settings.path("asset_dir").map(Into::into),
+        upstream: upstream(settings.text("upstream")),
         chaos_private: settings.is_on("chaos_private"),
         recording: Some(recording::config(settings)?),
         ..ServerConfig::default()

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
-use api_mock_scenario::{Format, Scenario};
+use api_mock_scenario::{Format, GroupConfig, Scenario};
 
 use super::{Outcome, print};
 use crate::exit::{self, Failure};
@@ -80,6 +80,12 @@ fn check(file: &Path) -> Checked {
         Ok(text) => text,
         Err(error) => return Checked::Bad(format!("{shown}: {error}")),
     };
+    if is_group(file, &text) {
+        return match GroupConfig::parse(&text) {
+            Ok(_) => Checked::Good,
+            Err(error) => Checked::Bad(error.in_file(shown.to_string()).to_string()),
+        };
+    }
     if file.extension().is_none_or(|ending| ending != "scr") && !looks_like_one(&text) {
         return Checked::NoScenario;
     }
@@ -87,6 +93,12 @@ fn check(file: &Path) -> Checked {
         None => Checked::Good,
         Some(message) => Checked::Bad(message),
     }
+}
+
+/// Whether it sets something for a group: `groups/NAME.json`.
+fn is_group(file: &Path, text: &str) -> bool {
+    let is_here = file.parent().and_then(Path::file_name).is_some_and(|folder| folder == "groups");
+    is_here && file.extension().is_none_or(|ending| ending != "scr") && !looks_like_one(text)
 }
 
 /// What is wrong with the text of a file.
@@ -138,6 +150,15 @@ mod tests {
         assert!(
             !looks_like_one("name: a\nmethod: POST\namount: 1\n") && !looks_like_one("a response: none\n")
         );
+    }
+
+    #[test]
+    fn what_is_set_for_groups_is_checked_too() {
+        let file = Path::new("data/groups/a.json");
+        assert!(
+            is_group(file, "{\"faults\": []}") && !is_group(Path::new("data/a.json"), "{\"faults\": []}")
+        );
+        assert!(!is_group(file, "{\"response\": {}}"), "a scenario may lie anywhere");
     }
 
     #[test]

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 pub(crate) use file::ConfigFile;
 pub(crate) use table::SETTINGS;
-pub(crate) use value::{Kind, body_match, proxy};
+pub(crate) use value::{Kind, body_match, proxy, upstream};
 
 use crate::args::Flags;
 
@@ -180,6 +180,7 @@ impl Flags {
             ("http_port", &self.http_port),
             ("proxy_port", &self.proxy_port),
             ("record_mode", &self.record_mode),
+            ("upstream", &self.upstream),
             ("data_dir", &self.data_dir),
             ("asset_dir", &self.asset_dir),
             ("host", &self.host),

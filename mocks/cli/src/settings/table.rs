@@ -22,6 +22,12 @@ pub(crate) const SETTINGS: &[Setting] = &[
     setting("http_port", Kind::Port, "8080", "port for playback and the admin API; 0 takes a free one"),
     setting("proxy_port", Kind::Port, "8081", "port of the recording proxy"),
     setting("record_mode", Kind::Mode, "record-missing", "what the proxy does with a request"),
+    setting(
+        "upstream",
+        Kind::Upstream,
+        "",
+        "address of the real service that answers what no scenario does: http://HOST:PORT",
+    ),
     setting("data_dir", Kind::Text, "default_mocks_data", "folder of scenarios and fixtures"),
     setting("asset_dir", Kind::Text, "", "folder of the files that /_assets/ serves"),
     setting("host", Kind::Host, "127.0.0.1", "address to listen on; 0.0.0.0 lets other machines in"),

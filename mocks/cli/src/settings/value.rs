@@ -26,6 +26,8 @@ pub(crate) enum Kind {
     /// An expression for names.
     Names,
     ProxyUrl,
+    /// Where a service is, or nothing.
+    Upstream,
 }
 
 impl Kind {
@@ -44,6 +46,7 @@ impl Kind {
             Kind::ProxyUrl => {
                 "an address such as http://proxy.example:3128 or http://user:password@proxy.example:3128"
             }
+            Kind::Upstream => "an address such as http://127.0.0.1:8000",
         }
     }
 
@@ -61,6 +64,7 @@ impl Kind {
             Kind::BodyMatch => body_match(text).is_some(),
             Kind::Names => text.parse::<Names>().is_ok(),
             Kind::ProxyUrl => text.is_empty() || proxy(text).is_some(),
+            Kind::Upstream => text.is_empty() || upstream(text).is_some(),
         }
     }
 }
@@ -94,6 +98,14 @@ pub(crate) fn body_match(text: &str) -> Option<BodyMatch> {
 
 pub(crate) fn proxy(text: &str) -> Option<UpstreamProxy> {
     text.parse().ok()
+}
+
+/// The address of a service, perhaps with a path.
+pub(crate) fn upstream(text: &str) -> Option<http::Uri> {
+    let url: http::Uri = text.parse().ok()?;
+    let is_web = matches!(url.scheme_str(), Some("http" | "https")) && url.query().is_none();
+    let is_plain = url.authority().is_some_and(|authority| !authority.as_str().contains('@'));
+    (is_web && is_plain).then_some(url)
 }
 
 pub(crate) fn switch(text: &str) -> Option<bool> {

@@ -14,8 +14,11 @@ use super::{Inside, Shared, tunnel, upgrade};
 use crate::body::{self, Body, Collected};
 use crate::headers;
 use crate::options::Mode;
-use crate::recorder::{CallProblem, Source};
+use crate::recorder::{CallProblem, Source, upwards};
+use crate::slow;
 
+/// What is left of a slow body after this long comes at once.
+const LONGEST: std::time::Duration = std::time::Duration::from_secs(300);
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 /// Answers any request.
@@ -212,6 +215,7 @@ fn played(answer: Answer, is_head: bool) -> Response<Body> {
     let length = answer.body.len();
     let no_body = is_head || matches!(answer.status.as_u16(), 204 | 205 | 304);
     let bytes = if no_body { Bytes::new() } else { answer.body };
+    let spoilable = if answer.fault.is_some() { bytes.clone() } else { Bytes::new() };
     let mut response = Response::new(body::whole(bytes));
     *response.status_mut() = answer.status;
     let headers = response.headers_mut();
@@ -221,6 +225,9 @@ fn played(answer: Answer, is_head: bool) -> Response<Body> {
     headers.insert(REQUEST_COUNT, HeaderValue::from(answer.count));
     if is_head && length > 0 {
         headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
+    }
+    if let Some(plan) = answer.fault.as_deref() {
+        slow::spoil(plan, &mut response, spoilable, LONGEST);
     }
     response
 }

@@ -3,6 +3,7 @@
 mod assets;
 mod chaos;
 mod fixtures;
+mod groups;
 mod guard;
 mod recording;
 mod scenarios;
@@ -73,6 +74,9 @@ pub(crate) async fn answer(rim: &Rim, route: &Route, asked: Asked<'_>) -> Result
         Action::ListScenarios => scenarios::list(rim, asked),
         Action::PutScenario => scenarios::put(rim, asked).await,
         Action::ListGroups => Ok(scenarios::groups(rim)),
+        Action::GetGroupConfig => groups::get(rim, &asked.target),
+        Action::PutGroupConfig => groups::put(rim, asked).await,
+        Action::DeleteGroupConfig => groups::delete(rim, asked).await,
         Action::ListScenarioNames => scenarios::names(rim, &asked.target),
         Action::GetScenario => scenarios::get(rim, asked),
         Action::DeleteScenario => scenarios::delete(rim, asked).await,

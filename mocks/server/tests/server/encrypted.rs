@@ -14,9 +14,9 @@ use tokio::net::TcpStream;
 use crate::support::http::upload;
 use crate::support::{TestServer, simple};
 
-type Request = http::Request<Full<Bytes>>;
+pub(crate) type Request = http::Request<Full<Bytes>>;
 
-fn request(method: &str, uri: &str, body: &'static str) -> Request {
+pub(crate) fn request(method: &str, uri: &str, body: &'static str) -> Request {
     http::Request::builder().method(method).uri(uri).body(Full::from(body)).unwrap()
 }
 
@@ -56,7 +56,7 @@ fn http2_with_prior_knowledge_serves_streams_side_by_side() {
     });
 }
 
-async fn connect(
+pub(crate) async fn connect(
     server: &TestServer,
     pem: &str,
     protocols: &[&str],

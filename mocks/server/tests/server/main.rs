@@ -9,6 +9,8 @@ mod chaos;
 mod defects;
 mod encrypted;
 mod ending;
+mod faults;
+mod forward;
 mod recording;
 mod reference_files;
 mod specifications;
