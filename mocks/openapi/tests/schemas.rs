@@ -61,6 +61,23 @@ fn bodies_are_valid_for_every_seed() {
     );
 }
 
+/// The same schemas, answered as XML, as a form and as text.
+#[test]
+fn bodies_that_are_not_json_are_valid_too() {
+    let mut spec = spec();
+    for (_, item) in spec["paths"].as_object_mut().unwrap() {
+        let content = item["post"]["responses"]["200"]["content"].as_object_mut().unwrap();
+        let schema = content["application/json"].clone();
+        for media in ["application/xml", "application/x-www-form-urlencoded", "text/plain"] {
+            content.insert(media.to_owned(), schema.clone());
+        }
+        content.remove("application/json");
+    }
+    let import = common::imported(spec.to_string().as_bytes());
+    let count = common::answers_are_valid(&import, 20, "schemas.yaml");
+    assert!(count > 250, "{count}");
+}
+
 #[test]
 fn what_is_generated_for_requests_is_valid_and_passes_its_own_patterns() {
     let import = import();

@@ -35,6 +35,9 @@ pub struct ServerConfig {
     /// Whether the chaos client, asked through the admin API, may try services in private networks. It may always try
     /// those of this machine and public ones. Default: it may not.
     pub chaos_private: bool,
+    /// Whether requests to operations of imported specifications must be as these want them; else they are refused with
+    /// all that is wrong about them. Default: they need not be.
+    pub validate_requests: bool,
     /// Sizes and numbers.
     pub limits: ServerLimits,
     /// Times.
@@ -51,6 +54,7 @@ impl Default for ServerConfig {
             admin_origins: Vec::new(),
             chaos_private: false,
             recording: None,
+            validate_requests: false,
             limits: ServerLimits::default(),
             timeouts: Timeouts::default(),
         }

@@ -4,7 +4,9 @@
 mod admin;
 mod body;
 mod config;
+mod documents;
 mod error;
+mod kept;
 mod listen;
 mod metrics;
 mod problem;
@@ -15,9 +17,11 @@ mod routes;
 mod server;
 mod specification;
 mod tls;
+mod validation;
 mod watch;
 
 pub use config::{AdminToken, RecordingConfig, ServerConfig, ServerLimits, Timeouts};
+pub use documents::WebDocuments;
 pub use error::StartError;
 pub use listen::Ended;
 pub use server::Server;

@@ -21,6 +21,8 @@ pub(crate) struct Metrics {
     pub(crate) answered: IntCounter,
     pub(crate) not_matched: IntCounter,
     pub(crate) failed: IntCounter,
+    /// Not as its specification wants it.
+    pub(crate) invalid: IntCounter,
     pub(crate) admin: IntCounter,
     /// Without the waits that were asked for.
     playback_seconds: Histogram,
@@ -51,6 +53,7 @@ impl Metrics {
             answered: requests.with_label_values(&["answered"]),
             not_matched: requests.with_label_values(&["not_matched"]),
             failed: requests.with_label_values(&["failed"]),
+            invalid: requests.with_label_values(&["invalid"]),
             admin: requests.with_label_values(&["admin"]),
             playback_seconds,
         })

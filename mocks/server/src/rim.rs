@@ -17,11 +17,13 @@ use tokio::sync::Semaphore;
 use crate::admin::{self, Asked, Target};
 use crate::body;
 use crate::config::{AdminToken, ServerConfig};
+use crate::documents::Documents;
 use crate::metrics::Metrics;
 use crate::problem::Problem;
 use crate::recording::Recording;
 use crate::reply::{self, Reply, ReplyBody};
 use crate::routes::{self, Found, Parameters, Route};
+use crate::validation::{self, Checked, Validation, Verdict};
 
 /// Runs of the chaos client at a time.
 const CHAOS_RUNS: usize = 2;
@@ -33,6 +35,9 @@ pub(crate) struct Rim {
     pub(crate) metrics: Metrics,
     pub(crate) asset_dir: Option<PathBuf>,
     pub(crate) recording: Option<Recording>,
+    pub(crate) validation: Option<Arc<Validation>>,
+    /// For documents that specifications refer to.
+    pub(crate) documents: Documents,
     admin_token: Option<AdminToken>,
     admin_origins: Vec<HeaderValue>,
     pub(crate) chaos_slots: Semaphore,
@@ -50,6 +55,7 @@ impl Rim {
         engine: Arc<Engine>,
         metrics: Metrics,
         recording: Option<Recording>,
+        validation: Option<Arc<Validation>>,
     ) -> Self {
         Rim {
             store: Arc::clone(engine.store()),
@@ -57,6 +63,8 @@ impl Rim {
             metrics,
             asset_dir: config.asset_dir.clone(),
             recording,
+            validation,
+            documents: Documents::of(config),
             admin_token: config.admin_token.clone(),
             admin_origins: config.admin_origins.clone(),
             chaos_slots: Semaphore::new(CHAOS_RUNS),
@@ -127,6 +135,19 @@ impl Rim {
             name_the_host(&mut head);
         }
         let begun = Instant::now();
+        let mut other_methods = Vec::new();
+        if let Some(validation) = &self.validation {
+            let method = head.method.as_str();
+            let checked = Checked { method, uri: &head.uri, headers: &head.headers, body: &body };
+            match validation.check(&checked) {
+                Verdict::Good => {}
+                Verdict::Bad(reply) => {
+                    self.metrics.invalid.inc();
+                    return *reply;
+                }
+                Verdict::OtherMethods(allowed) => other_methods = allowed,
+            }
+        }
         let target = head.uri.path_and_query().map_or("/", |target| target.as_str());
         let request = api_mock_engine::Request::new(head.method, target, head.headers, body);
         let answered = self.engine.answer(&request);
@@ -144,6 +165,10 @@ impl Rim {
                 match &refusal {
                     Refusal::NoMatch { .. } => self.metrics.not_matched.inc(),
                     _ => self.metrics.failed.inc(),
+                }
+                if matches!(refusal, Refusal::NoMatch { only_rules: false, .. }) && !other_methods.is_empty()
+                {
+                    return validation::other_methods(&other_methods);
                 }
                 reply::json(refusal.status(), &refusal.to_json())
             }

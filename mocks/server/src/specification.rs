@@ -2,11 +2,13 @@
 
 use std::collections::HashSet;
 
-use api_mock_openapi::{ImportError, ImportOptions, Loader, import, update};
+use api_mock_openapi::{Import, ImportError, ImportOptions, Loader, import, update};
 use api_mock_scenario::{Format, Key, Scenario};
 use api_mock_store::{Store, StoreError};
 use serde::Serialize;
 use serde_json::json;
+
+use crate::kept::{Kept, Seen};
 
 /// Why a specification was not imported.
 #[derive(Debug, thiserror::Error)]
@@ -51,7 +53,8 @@ pub struct ImportReport {
 }
 
 /// Makes scenarios of a specification, and makes the store follow it: what an earlier import wrote is replaced or
-/// deleted, what somebody changed by hand stays. With `dry_run` it only tells what it would do.
+/// deleted, what somebody changed by hand stays. The specification itself is kept, too: a server with
+/// [`crate::ServerConfig::validate_requests`] checks requests by it. With `dry_run` it only tells what it would do.
 ///
 /// Takes its time, and blocks: not for a thread of the runtime.
 ///
@@ -64,8 +67,9 @@ pub fn import_specification(
     loader: &dyn Loader,
     dry_run: bool,
 ) -> Result<ImportReport, SpecificationError> {
-    let imported = import(bytes, options, loader)?;
-    let todo = update(&stored_of(store, &imported.scenarios), &imported);
+    let seen = Seen::new(loader);
+    let imported = import(bytes, options, &seen)?;
+    let todo = update(&stored_of(store, &imported), &imported);
     let mut report = ImportReport::default();
     report.problems.extend(
         imported
@@ -102,6 +106,7 @@ pub fn import_specification(
                 Err(error) => return Err(error.into()),
             }
         }
+        keep(store, Kept::new(bytes, options, &imported, seen), imported.group.as_deref())?;
     }
     let snapshot = store.snapshot();
     for made in imported.scenarios.iter().filter(|made| !left_out.contains(&made.key())) {
@@ -111,9 +116,18 @@ pub fn import_specification(
     Ok(report)
 }
 
+/// Keeps the specification for checking requests by it.
+fn keep(store: &Store, kept: Option<Kept>, group: Option<&str>) -> Result<(), StoreError> {
+    // What was imported is text, and text can be written.
+    let Some(bytes) = kept.and_then(|kept| kept.bytes().ok()) else { return Ok(()) };
+    store.put_specification(group.unwrap_or_default(), bytes.into())
+}
+
 /// What could be in the way of the import, or be left over from the last one.
-fn stored_of(store: &Store, made: &[api_mock_openapi::Imported]) -> Vec<api_mock_openapi::Stored> {
-    let groups: HashSet<&str> = made.iter().map(|made| made.scenario.group.as_str()).collect();
+fn stored_of(store: &Store, imported: &Import) -> Vec<api_mock_openapi::Stored> {
+    let made = &imported.scenarios;
+    let mut groups: HashSet<&str> = made.iter().map(|made| made.scenario.group.as_str()).collect();
+    groups.extend(imported.group.as_deref());
     let keys: HashSet<Key> = made.iter().map(api_mock_openapi::Imported::key).collect();
     let snapshot = store.snapshot();
     let wanted = snapshot

@@ -12,7 +12,7 @@ use crate::error::StoreError;
 pub(crate) const TEMPORARY: &str = ".writing-";
 
 /// What tells whether a file changed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Stamp {
     modified: Option<SystemTime>,
     size: u64,
@@ -160,6 +160,21 @@ impl Disk {
             folder = at.parent();
         }
         sync_folder(&self.root)
+    }
+
+    /// The files right in a folder, in order; none if there is no such folder.
+    pub(crate) fn files(&self, folder: &Path) -> Vec<(PathBuf, Stamp)> {
+        let entries = self
+            .place(folder)
+            .and_then(|place| fs::read_dir(place).map_err(StoreError::io("look into the folder")));
+        let stamped = |entry: fs::DirEntry| {
+            let metadata = entry.metadata().ok().filter(fs::Metadata::is_file)?;
+            let hidden = entry.file_name().to_string_lossy().starts_with('.');
+            (!hidden).then(|| (folder.join(entry.file_name()), Stamp::of(&metadata)))
+        };
+        let mut files: Vec<_> = entries.into_iter().flatten().flatten().filter_map(stamped).collect();
+        files.sort_by(|a, b| a.0.cmp(&b.0));
+        files
     }
 
     /// Looks at all below the folder.

@@ -18,6 +18,7 @@ use crate::error::{LoadProblem, StoreError};
 use crate::load::{self, FileContents, FileKind, with_slashes};
 use crate::options::StoreOptions;
 use crate::snapshot::{FixtureFolder, Snapshot, Stored, StoredFixture};
+use crate::specifications::Specifications;
 use crate::watch::Watcher;
 
 /// A file that was written this recently may be half written; it is read the next time.
@@ -54,6 +55,7 @@ pub(crate) struct Shared {
     disk: Option<Disk>,
     snapshot: ArcSwap<Snapshot>,
     writer: Mutex<Writer>,
+    specifications: Specifications,
 }
 
 /// What only the one writer needs.
@@ -84,8 +86,13 @@ impl Store {
             disk.clean();
         }
         let watch_every = options.watch_every.filter(|_| disk.is_some());
-        let shared =
-            Arc::new(Shared { options, disk, snapshot: ArcSwap::default(), writer: Mutex::default() });
+        let shared = Arc::new(Shared {
+            options,
+            disk,
+            snapshot: ArcSwap::default(),
+            writer: Mutex::default(),
+            specifications: Specifications::default(),
+        });
         shared.read_all(Duration::ZERO);
         let problems = shared.lock().problems.clone();
         let watcher = watch_every.map(|every| Watcher::start(&shared, every)).transpose();
@@ -206,6 +213,10 @@ impl Store {
         snapshot.scenarios.remove(&key);
         self.shared.publish(&writer, snapshot);
         Ok(())
+    }
+
+    pub(crate) fn kept(&self) -> (&Specifications, Option<&Disk>) {
+        (&self.shared.specifications, self.shared.disk.as_ref())
     }
 
     /// All scenarios, or those of a group, in the order of their keys.

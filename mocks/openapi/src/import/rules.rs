@@ -4,7 +4,7 @@ use api_mock_scenario::{RequestRules, Scenario, literal};
 use serde_json::{Value, json};
 
 use super::{Examples, ImportOptions};
-use crate::plan::scalar_pattern;
+use crate::plan::{form_encoded, scalar_pattern};
 use crate::problem::Problems;
 use crate::spec::{Api, Body, Location, Media, Operation, Parameter, SecurityScheme, Style};
 
@@ -131,10 +131,10 @@ fn form(value: &Value) -> String {
         Value::Array(items) => {
             let each = items
                 .iter()
-                .map(|item| format!("{}={}", encoded(name), encoded(&super::example::plain(item))));
+                .map(|item| format!("{}={}", form_encoded(name), form_encoded(&super::example::plain(item))));
             each.collect::<Vec<_>>().join("&")
         }
-        value => format!("{}={}", encoded(name), encoded(&super::example::plain(value))),
+        value => format!("{}={}", form_encoded(name), form_encoded(&super::example::plain(value))),
     };
     value
         .as_object()
@@ -144,15 +144,6 @@ fn form(value: &Value) -> String {
         .filter(|pair| !pair.is_empty())
         .collect::<Vec<_>>()
         .join("&")
-}
-
-fn encoded(text: &str) -> String {
-    let keep = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~');
-    let mut out = String::new();
-    for byte in text.bytes() {
-        if keep(byte) { out.push(char::from(byte)) } else { out.push_str(&format!("%{byte:02X}")) }
-    }
-    out
 }
 
 /// `x-request-id` as `X-Request-Id`.

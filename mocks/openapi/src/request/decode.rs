@@ -3,7 +3,7 @@
 use serde_json::{Map, Number, Value};
 
 use crate::schema::{Schema, SchemaId, Schemas, Types};
-use crate::spec::{Api, Parameter, Style};
+use crate::spec::{Api, Location, Parameter, Style};
 
 /// What was sent for a parameter.
 #[derive(Debug)]
@@ -47,15 +47,16 @@ pub(super) fn raw(parameter: &Parameter, pairs: &[(String, String)], api: &Api) 
     }
 }
 
+/// What a text stands for.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Kind {
+pub(super) enum Kind {
     Scalar,
     List,
     Object,
 }
 
 impl Kind {
-    fn of(schemas: &Schemas, id: SchemaId) -> Kind {
+    pub(super) fn of(schemas: &Schemas, id: SchemaId) -> Kind {
         let types = types(schemas, id, 0);
         let schema = schemas.get(schemas.follow(id));
         if types == Types::ARRAY || (types.is_any() && schema.array.is_some()) {
@@ -92,7 +93,7 @@ fn types(schemas: &Schemas, id: SchemaId, depth: u32) -> Types {
 }
 
 /// The properties of a schema, with those that it takes over from others.
-fn properties(schemas: &Schemas, id: SchemaId) -> Vec<(String, SchemaId)> {
+pub(super) fn properties(schemas: &Schemas, id: SchemaId) -> Vec<(String, SchemaId)> {
     let mut list = Vec::new();
     let mut waiting = vec![id];
     let mut seen = Vec::new();
@@ -126,6 +127,7 @@ pub(super) fn value(parameter: &Parameter, raw: Raw, api: &Api) -> Result<Value,
         Raw::Members(members) => object(schemas, id, members),
         Raw::Text(text) => {
             let text = unprefixed(parameter, &text);
+            let in_header = parameter.location == Location::Header;
             match Kind::of(schemas, id) {
                 Kind::Scalar => scalar(schemas, id, text),
                 Kind::List if text.is_empty() => Value::Array(Vec::new()),
@@ -136,6 +138,8 @@ pub(super) fn value(parameter: &Parameter, raw: Raw, api: &Api) -> Result<Value,
                         schemas,
                         id,
                         items.map(|item| {
+                            // Commas of headers come with blanks.
+                            let item = if in_header { item.trim() } else { item };
                             item.strip_prefix(&name).filter(|_| is_matrix(parameter)).unwrap_or(item)
                         }),
                     )
@@ -222,7 +226,7 @@ pub(crate) fn object(schemas: &Schemas, id: SchemaId, members: Vec<(String, Stri
 }
 
 /// A text as the type that its schema wants, if it is one; else as text.
-fn scalar(schemas: &Schemas, id: SchemaId, text: &str) -> Value {
+pub(super) fn scalar(schemas: &Schemas, id: SchemaId, text: &str) -> Value {
     let types = types(schemas, id, 0);
     // A text is always a text, even `null` and `1`.
     if types.allows(Types::STRING) && !guesses(schemas.get(schemas.follow(id)), types) {

@@ -10,6 +10,7 @@ mod v3;
 
 use serde_json::Value;
 
+use crate::request::Router;
 use crate::schema::{SchemaId, Schemas};
 
 pub(crate) use read::{read, version};
@@ -44,6 +45,8 @@ pub struct Api {
     pub schemas: Schemas,
     /// How clients show who they are.
     pub security: Vec<SecurityScheme>,
+    /// From paths to operations.
+    pub(crate) router: Router,
 }
 
 /// A method of a path.
@@ -209,6 +212,22 @@ pub struct Requirement {
     pub name: String,
     /// With which scopes.
     pub scopes: Vec<String>,
+}
+
+impl Header {
+    /// As if it were sent.
+    pub(crate) fn as_parameter(&self) -> Parameter {
+        Parameter {
+            name: self.name.clone(),
+            location: Location::Header,
+            required: self.required,
+            schema: self.schema,
+            style: Style::Simple,
+            explode: false,
+            media: None,
+            examples: Vec::new(),
+        }
+    }
 }
 
 impl Media {

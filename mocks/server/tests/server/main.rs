@@ -12,5 +12,6 @@ mod ending;
 mod recording;
 mod reference_files;
 mod specifications;
+mod validation;
 mod walk_through;
 mod wire;
