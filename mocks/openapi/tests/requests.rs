@@ -172,7 +172,7 @@ fn violations_say_to_programs_where_and_what_was_expected() {
 }
 
 #[test]
-fn credentials_have_to_be_there_and_are_never_told() {
+fn defect_l05_credentials_have_to_be_there_and_are_never_told() {
     let api = api("swagger2.yaml");
     let get = |headers: &[(&str, &str)]| {
         let request =

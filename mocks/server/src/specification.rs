@@ -99,13 +99,7 @@ pub fn import_specification(
     report.removed = todo.removed.iter().map(address).collect();
     if !dry_run {
         store.put_texts(&texts)?;
-        for key in &todo.removed {
-            match store.delete(&key.method, &key.name, &key.path) {
-                // Somebody else was quicker.
-                Err(StoreError::NotFound(_)) | Ok(()) => {}
-                Err(error) => return Err(error.into()),
-            }
-        }
+        store.delete_all(&todo.removed)?;
         keep(store, Kept::new(bytes, options, &imported, seen), imported.group.as_deref())?;
     }
     let snapshot = store.snapshot();

@@ -145,6 +145,7 @@ impl Validation {
         let mut worst: Option<(&Specification, Vec<RequestViolation>)> = None;
         let mut allowed = Vec::new();
         for specification in specifications.iter() {
+            let specification: &Specification = specification;
             match specification.check(&parts) {
                 Ok(violations) if violations.is_empty() => return Verdict::Good,
                 Ok(violations) => {

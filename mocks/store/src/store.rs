@@ -1,5 +1,7 @@
 //! The store: one writer at a time, readers that never wait.
 
+mod batch;
+
 use std::collections::HashMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -399,64 +401,6 @@ impl Shared {
         writer.listeners.iter().for_each(|listener| {
             listener(&snapshot);
         });
-    }
-
-    fn put(&self, scenarios: Vec<(Scenario, Arc<str>)>) -> Result<Vec<Arc<Stored>>, StoreError> {
-        let mut writer = self.lock();
-        let mut snapshot = Snapshot::clone(&self.snapshot.load());
-        let new = scenarios
-            .iter()
-            .filter(|(scenario, _)| !snapshot.scenarios.contains_key(&scenario.key()))
-            .count();
-        if snapshot.scenarios.len() + new > self.options.max_scenarios {
-            return Err(StoreError::TooMany(snapshot.scenarios.len()));
-        }
-        let mut added = Vec::with_capacity(scenarios.len());
-        let mut failure = None;
-        for (scenario, text) in scenarios {
-            match self.put_one(&mut writer, &mut snapshot, scenario, text) {
-                Ok(stored) => added.push(stored),
-                Err(error) => {
-                    failure = Some(error);
-                    break;
-                }
-            }
-        }
-        if !added.is_empty() {
-            self.publish(&writer, snapshot);
-        }
-        failure.map_or(Ok(added), Err)
-    }
-
-    fn put_one(
-        &self,
-        writer: &mut Writer,
-        snapshot: &mut Snapshot,
-        scenario: Scenario,
-        text: Arc<str>,
-    ) -> Result<Arc<Stored>, StoreError> {
-        let key = Arc::new(scenario.key());
-        let present = snapshot.scenarios.get(&key).map(|stored| stored.file.clone());
-        // JSON files are not written, so a new one takes the place of such a file.
-        let (replaced, present) = match present {
-            Some(file) if file.extension().is_some_and(|extension| extension == "json") => (Some(file), None),
-            present => (None, present),
-        };
-        let file = present.unwrap_or_else(|| self.free_file(writer, &key));
-        if let Some(disk) = &self.disk {
-            let stamp = disk.write(&file, text.as_bytes())?;
-            writer.known.insert(file.clone(), stamp);
-            if let Some(replaced) = replaced {
-                disk.delete(&replaced)?;
-                writer.known.remove(&replaced);
-                writer.keys.remove(&replaced);
-            }
-        }
-        writer.problems.retain(|problem| problem.file != file);
-        writer.keys.insert(file.clone(), key.clone());
-        let stored = Arc::new(Stored { scenario, text, file, by_hand: false });
-        snapshot.scenarios.insert(key, stored.clone());
-        Ok(stored)
     }
 
     /// Where a new scenario goes: its usual file, or one beside it if another scenario of the same

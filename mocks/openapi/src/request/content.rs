@@ -60,7 +60,11 @@ fn value(api: &Api, media: &Media, sent: Sent<'_>, schema: SchemaId) -> Result<O
         return serde_json::from_slice(sent.bytes).map(Some).map_err(|error| format!("is not JSON: {error}"));
     }
     if name == "application/x-www-form-urlencoded" {
-        return Ok(Some(decode::object(&api.schemas, schema, pairs(text()?))));
+        let mut form = decode::object(&api.schemas, schema, pairs(text()?));
+        if let Value::Object(members) = &mut form {
+            decode::add_empty_lists(&api.schemas, schema, members);
+        }
+        return Ok(Some(form));
     }
     if name == "multipart/form-data" {
         return form_with_files(api, sent, schema).map(Some);
@@ -93,6 +97,7 @@ fn form_with_files(api: &Api, sent: Sent<'_>, schema: SchemaId) -> Result<Value,
     let mut object = decode::object(&api.schemas, schema, texts);
     if let Value::Object(members) = &mut object {
         members.extend(values);
+        decode::add_empty_lists(&api.schemas, schema, members);
     }
     Ok(object)
 }

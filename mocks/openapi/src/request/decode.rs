@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Number, Value};
 
-use crate::schema::{Schema, SchemaId, Schemas, Types};
+use crate::schema::{ObjectRules, Schema, SchemaId, Schemas, Types};
 use crate::spec::{Api, Location, Parameter, Style};
 
 /// What was sent for a parameter.
@@ -95,6 +95,15 @@ fn types(schemas: &Schemas, id: SchemaId, depth: u32) -> Types {
 /// The properties of a schema, with those that it takes over from others.
 pub(super) fn properties(schemas: &Schemas, id: SchemaId) -> Vec<(String, SchemaId)> {
     let mut list = Vec::new();
+    for rules in object_rules(schemas, id) {
+        list.extend(rules.properties.iter().map(|(name, id)| (name.to_string(), *id)));
+    }
+    list
+}
+
+/// What a schema says of objects, itself and by way of others.
+fn object_rules(schemas: &Schemas, id: SchemaId) -> Vec<&ObjectRules> {
+    let mut list = Vec::new();
     let mut waiting = vec![id];
     let mut seen = Vec::new();
     while let Some(id) = waiting.pop() {
@@ -104,14 +113,25 @@ pub(super) fn properties(schemas: &Schemas, id: SchemaId) -> Vec<(String, Schema
         }
         seen.push(id);
         let schema = schemas.get(id);
-        let own = schema.object.iter().flat_map(|rules| &rules.properties);
-        list.extend(own.map(|(name, id)| (name.to_string(), *id)));
+        list.extend(schema.object.as_deref());
         if let Some(logic) = &schema.logic {
             waiting.extend(logic.all_of.iter().chain(&logic.one_of).chain(&logic.any_of));
         }
         waiting.extend(schema.reference);
     }
     list
+}
+
+/// Adds empty lists where there must be lists that may be empty: forms and XML have no other way to write those.
+pub(super) fn add_empty_lists(schemas: &Schemas, id: SchemaId, members: &mut Map<String, Value>) {
+    let all = object_rules(schemas, id);
+    for name in all.iter().flat_map(|rules| &rules.required) {
+        let Some(id) = all.iter().find_map(|rules| rules.property(name)) else { continue };
+        let least = schemas.get(schemas.follow(id)).array.as_ref().map_or(0, |rules| rules.min);
+        if least == 0 && Kind::of(schemas, id) == Kind::List && !members.contains_key(&**name) {
+            members.insert(name.to_string(), Value::Array(Vec::new()));
+        }
+    }
 }
 
 /// The value of a parameter.

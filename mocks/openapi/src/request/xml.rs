@@ -73,9 +73,7 @@ fn object(schemas: &Schemas, id: SchemaId, element: &Element, depth: usize) -> M
                 let item = items.map(|id| item_name(schemas, id, &told)).unwrap_or(told);
                 let found = named(&item);
                 known.push(item);
-                // A list without items cannot be told from no list; where none is allowed to be empty, it is none.
-                let least = target.array.as_ref().map_or(0, |rules| rules.min);
-                (!found.is_empty() || least == 0).then_some(found)
+                (!found.is_empty()).then_some(found)
             };
             members.extend(found.map(|found| (name, Value::Array(list(schemas, items, &found, depth)))));
             continue;
@@ -93,6 +91,7 @@ fn object(schemas: &Schemas, id: SchemaId, element: &Element, depth: usize) -> M
         };
         members.entry(child.name.clone()).or_insert(value);
     }
+    decode::add_empty_lists(schemas, id, &mut members);
     members
 }
 

@@ -61,7 +61,7 @@ fn violations(answer: &Answer) -> Vec<String> {
 }
 
 #[test]
-fn a_request_with_faults_is_refused_with_all_of_them() {
+fn defect_l05_a_request_with_faults_is_refused_with_all_of_them_and_no_value() {
     let server = TestServer::with(|config, _| config.validate_requests = true);
     import(&server, PETS);
     let good = ask(server.address, "POST", "/pets", &[BASIC, JSON], br#"{"name": "Rex", "age": 3}"#);
