@@ -1,6 +1,6 @@
 //! Specifications become scenarios of the store, again and again.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use api_mock_openapi::{Import, ImportError, ImportOptions, Loader, import, update};
 use api_mock_scenario::{Format, Key, Scenario};
@@ -77,28 +77,27 @@ pub fn import_specification(
             .iter()
             .map(|problem| LeftOut { at: problem.at.clone(), what: problem.what.clone() }),
     );
-    let mut texts = Vec::with_capacity(todo.added.len() + todo.changed.len());
-    let mut left_out = HashSet::new();
-    for (files, told) in [(todo.added, &mut report.added), (todo.changed, &mut report.changed)] {
-        for file in files {
-            let address = address(&file.key);
-            match unusable(&file.text) {
-                Some(what) => {
-                    report.problems.push(LeftOut { at: address, what });
-                    left_out.insert(file.key);
-                }
-                None => {
-                    told.push(address);
-                    texts.push(file.text);
-                }
-            }
+    let count_added = todo.added.len();
+    let (keys, texts): (Vec<Key>, Vec<String>) =
+        todo.added.into_iter().chain(todo.changed).map(|file| (file.key, file.text)).unzip();
+    let bad: HashMap<usize, String> = if dry_run {
+        texts.iter().enumerate().filter_map(|(number, text)| Some((number, unusable(text)?))).collect()
+    } else {
+        let bad = store.put_good_texts(&texts)?.into_iter();
+        bad.map(|(number, error)| (number, format!("left out: {error}"))).collect()
+    };
+    for (number, key) in keys.iter().enumerate() {
+        match bad.get(&number) {
+            Some(what) => report.problems.push(LeftOut { at: address(key), what: what.clone() }),
+            None if number < count_added => report.added.push(address(key)),
+            None => report.changed.push(address(key)),
         }
     }
+    let left_out: HashSet<&Key> = bad.keys().filter_map(|number| keys.get(*number)).collect();
     report.unchanged = todo.unchanged.len();
     report.kept = todo.kept.iter().map(|kept| address(&kept.key)).collect();
     report.removed = todo.removed.iter().map(address).collect();
     if !dry_run {
-        store.put_texts(&texts)?;
         store.delete_all(&todo.removed)?;
         keep(store, Kept::new(bytes, options, &imported, seen), imported.group.as_deref())?;
     }

@@ -164,23 +164,6 @@ impl Store {
         self.shared.put(checked)
     }
 
-    /// Adds or replaces scenarios from YAML, which is kept as it is: all of them or, if one is no good, none. (A disk
-    /// that fails on the way may leave some of them.) Cheaper than one after the other.
-    ///
-    /// # Errors
-    /// One of the texts is no scenario, or cannot be stored.
-    pub fn put_texts(&self, texts: &[String]) -> Result<Vec<Arc<Stored>>, StoreError> {
-        let mut checked = Vec::with_capacity(texts.len());
-        for text in texts {
-            let kind = FileKind::Scenario(Format::Yaml);
-            load::check_size(&kind, text.len() as u64, &self.shared.options)?;
-            let scenario = Scenario::parse(text, Format::Yaml).map_err(Box::new)?;
-            self.shared.options.check(&scenario, text)?;
-            checked.push((scenario, Arc::from(text.as_str())));
-        }
-        self.shared.put(checked)
-    }
-
     /// Adds or replaces a scenario.
     ///
     /// # Errors

@@ -3,10 +3,11 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use api_mock_scenario::{Key, Scenario};
+use api_mock_scenario::{Format, Key, Scenario};
 
 use super::{Shared, Store, Writer};
 use crate::error::StoreError;
+use crate::load::{self, FileKind};
 use crate::snapshot::{Snapshot, Stored};
 
 /// A scenario that has its place.
@@ -17,7 +18,36 @@ struct Placed {
     stored: Arc<Stored>,
 }
 
+/// So many texts are worth a thread.
+const FOR_A_THREAD: usize = 32;
+
 impl Store {
+    /// Adds or replaces scenarios from YAML, which is kept as it is: all of them or, if one is no good, none. (A disk
+    /// that fails on the way may leave some of them.) Cheaper than one after the other.
+    ///
+    /// # Errors
+    /// One of the texts is no scenario, or cannot be stored.
+    pub fn put_texts(&self, texts: &[String]) -> Result<Vec<Arc<Stored>>, StoreError> {
+        let checked: Result<Vec<_>, StoreError> = self.shared.check_all(texts).into_iter().collect();
+        self.shared.put(checked?)
+    }
+
+    /// The same, but those that are no good are left out: their numbers, and what is wrong with each.
+    ///
+    /// # Errors
+    /// The good ones cannot be stored.
+    pub fn put_good_texts(&self, texts: &[String]) -> Result<Vec<(usize, StoreError)>, StoreError> {
+        let (mut good, mut bad) = (Vec::with_capacity(texts.len()), Vec::new());
+        for (number, checked) in self.shared.check_all(texts).into_iter().enumerate() {
+            match checked {
+                Ok(checked) => good.push(checked),
+                Err(error) => bad.push((number, error)),
+            }
+        }
+        self.shared.put(good)?;
+        Ok(bad)
+    }
+
     /// Deletes scenarios; those that are not there are no error. Cheaper than one after the other.
     ///
     /// # Errors
@@ -43,6 +73,32 @@ impl Store {
 }
 
 impl Shared {
+    /// Reads and checks texts, many of them by several threads.
+    fn check_all(&self, texts: &[String]) -> Vec<Result<(Scenario, Arc<str>), StoreError>> {
+        let threads = std::thread::available_parallelism().map_or(1, usize::from).min(8);
+        let part = texts.len().div_ceil(threads).max(FOR_A_THREAD);
+        let check = |texts: &[String]| texts.iter().map(|text| self.check(text)).collect::<Vec<_>>();
+        std::thread::scope(|scope| {
+            let mut parts = texts.chunks(part);
+            let own = parts.next().unwrap_or_default();
+            let others: Vec<_> = parts.map(|part| (part, scope.spawn(move || check(part)))).collect();
+            let mut all = check(own);
+            for (part, thread) in others {
+                // A thread that panicked has said why; here it will say it again.
+                all.extend(thread.join().unwrap_or_else(|_| check(part)));
+            }
+            all
+        })
+    }
+
+    fn check(&self, text: &str) -> Result<(Scenario, Arc<str>), StoreError> {
+        let kind = FileKind::Scenario(Format::Yaml);
+        load::check_size(&kind, text.len() as u64, &self.options)?;
+        let scenario = Scenario::parse(text, Format::Yaml).map_err(Box::new)?;
+        self.options.check(&scenario, text)?;
+        Ok((scenario, text.into()))
+    }
+
     /// Adds or replaces all of them. If the disk fails, none answers, and those that were written are found by the next
     /// look at the folder.
     pub(super) fn put(&self, scenarios: Vec<(Scenario, Arc<str>)>) -> Result<Vec<Arc<Stored>>, StoreError> {
