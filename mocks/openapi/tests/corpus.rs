@@ -17,7 +17,7 @@ fn every_specification_is_imported_and_its_bodies_are_valid() {
             import.scenarios.iter().map(|made| made.operation).collect();
         assert_eq!(answered.len(), import.api.operations.len(), "{name}: {:?}", import.problems);
         let bodies = bodies_are_valid(&import, 20, &name);
-        common::answers_are_valid(&import, 3, &name);
+        common::answers_are_valid(&import, 10, &name);
         println!(
             "{name}: {} scenarios, {bodies} JSON bodies, {} problems",
             import.scenarios.len(),

@@ -11,7 +11,7 @@ use crate::plan::{
     Escape, Flat, Plan, escaped_literal, form_template, json_template, text_template, xml_template,
 };
 use crate::schema::{Direction, SchemaId, Schemas};
-use crate::spec::{Header, Media, essence};
+use crate::spec::{Header, Media, essence, is_xml};
 
 /// A body of an answer.
 #[derive(Clone, Debug)]
@@ -48,7 +48,7 @@ impl Kind {
             Kind::Form
         } else if media.is_json() || name.contains("form") {
             Kind::Json
-        } else if name.ends_with("/xml") || name.ends_with("+xml") {
+        } else if is_xml(&name) {
             Kind::Xml
         } else {
             Kind::Text

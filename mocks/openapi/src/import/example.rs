@@ -56,6 +56,11 @@ impl<'s> Examples<'s> {
         value
     }
 
+    /// The value as an XML document.
+    pub(crate) fn xml(&self, schema: SchemaId, value: &Value) -> String {
+        crate::request::xml_document(self.schemas, schema, value)
+    }
+
     /// The value as JSON, as it stands in a file.
     pub(crate) fn json(&mut self, schema: SchemaId, given: &[Value]) -> Rc<str> {
         if let Some(known) = self.texts.get(&schema).filter(|_| given.is_empty()) {

@@ -27,7 +27,7 @@ pub(crate) use sample::Sampler;
 pub(crate) use template::{
     Escape, escaped_literal, escaped_text, form_encoded, json_template, text_template,
 };
-pub(crate) use xml::xml_template;
+pub(crate) use xml::{xml_name, xml_template};
 
 /// What to generate.
 #[derive(Debug)]

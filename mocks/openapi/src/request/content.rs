@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::{RequestViolation, body_violation, decode, multipart, pairs, xml};
 use crate::schema::{Direction, SchemaId, Violation};
-use crate::spec::{Api, Media, essence, is_json, media_fits};
+use crate::spec::{Api, Media, essence, is_json, is_xml, media_fits};
 
 /// A body as it came.
 #[derive(Clone, Copy)]
@@ -69,7 +69,7 @@ fn value(api: &Api, media: &Media, sent: Sent<'_>, schema: SchemaId) -> Result<O
     if name == "multipart/form-data" {
         return form_with_files(api, sent, schema).map(Some);
     }
-    if name.ends_with("/xml") || name.ends_with("+xml") {
+    if is_xml(&name) {
         return xml::value(&api.schemas, schema, text()?).map(Some);
     }
     // What a text says of itself is checked; bytes have nothing that could be.

@@ -20,6 +20,7 @@ use content::Sent;
 use decode::Raw;
 pub(crate) use route::Router;
 use route::Wanted;
+pub(crate) use xml::document as xml_document;
 
 /// What a body of another content type than those of the specification breaks.
 const CONTENT_TYPE: &str = "content-type";

@@ -3,6 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::decode::{self, Kind};
+use crate::plan::xml_name;
 use crate::schema::{Schema, SchemaId, Schemas, Xml};
 
 /// Elements are not nested deeper.
@@ -55,7 +56,7 @@ fn object(schemas: &Schemas, id: SchemaId, element: &Element, depth: usize) -> M
     for (name, id) in decode::properties(schemas, id) {
         let (own, target) = (schemas.get(id), schemas.get(schemas.follow(id)));
         let hints = Hints { own: own.xml.as_deref(), target: target.xml.as_deref() };
-        let told = hints.name().unwrap_or(&name).to_owned();
+        let told = xml_name(hints.name().unwrap_or(&name));
         if hints.is_attribute() {
             let value = element.attributes.iter().find(|(known, _)| *known == told);
             members.extend(value.map(|(_, text)| (name, decode::scalar(schemas, id, text))));
@@ -95,10 +96,95 @@ fn object(schemas: &Schemas, id: SchemaId, element: &Element, depth: usize) -> M
     members
 }
 
+/// A value as a document, which is read as that value again.
+pub(crate) fn document(schemas: &Schemas, id: SchemaId, value: &Value) -> String {
+    let schema = schemas.get(schemas.follow(id));
+    let name = schema.xml.as_ref().and_then(|xml| xml.name.as_deref()).or(schema.name.as_deref());
+    let mut text = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n");
+    write(&mut text, schemas, id, name.unwrap_or("root"), value, 0);
+    text
+}
+
+fn write(text: &mut String, schemas: &Schemas, id: SchemaId, name: &str, value: &Value, depth: usize) {
+    let (mut attributes, mut inner) = (String::new(), String::new());
+    match value {
+        _ if depth > MAX_DEPTH => {}
+        Value::Object(members) => {
+            let known = decode::properties(schemas, id);
+            for (name, value) in members {
+                let id = known.iter().find(|(known, _)| known == name).map(|(_, id)| *id);
+                member(&mut attributes, &mut inner, schemas, (name, id), value, depth);
+            }
+        }
+        Value::Array(items) => {
+            let id = schemas.get(schemas.follow(id)).array.as_ref().and_then(|rules| rules.items);
+            items.iter().for_each(|item| child(&mut inner, schemas, id, "item", item, depth));
+        }
+        scalar => inner = escaped(scalar),
+    }
+    let name = xml_name(name);
+    text.push_str(&format!("<{name}{attributes}>{inner}</{name}>"));
+}
+
+fn member(
+    attributes: &mut String,
+    inner: &mut String,
+    schemas: &Schemas,
+    (name, id): (&str, Option<SchemaId>),
+    value: &Value,
+    depth: usize,
+) {
+    let Some(id) = id else { return child(inner, schemas, None, name, value, depth) };
+    let (own, target) = (schemas.get(id), schemas.get(schemas.follow(id)));
+    let hints = Hints { own: own.xml.as_deref(), target: target.xml.as_deref() };
+    let told = hints.name().unwrap_or(name);
+    let items = target.array.as_ref().and_then(|rules| rules.items);
+    match value {
+        _ if hints.is_attribute() => {
+            attributes.push_str(&format!(" {}=\"{}\"", xml_name(told), escaped(value)));
+        }
+        Value::Array(list) if hints.is_wrapped() => {
+            let around = xml_name(told);
+            inner.push_str(&format!("<{around}>"));
+            list.iter().for_each(|item| child(inner, schemas, items, told, item, depth));
+            inner.push_str(&format!("</{around}>"));
+        }
+        Value::Array(list) => list.iter().for_each(|item| child(inner, schemas, items, told, item, depth)),
+        value => write(inner, schemas, id, told, value, depth + 1),
+    }
+}
+
+/// An item, or something of which nothing is known.
+fn child(
+    text: &mut String,
+    schemas: &Schemas,
+    id: Option<SchemaId>,
+    usual: &str,
+    value: &Value,
+    depth: usize,
+) {
+    match id {
+        Some(id) => write(text, schemas, id, &item_name(schemas, id, usual), value, depth + 1),
+        None => {
+            let name = xml_name(usual);
+            text.push_str(&format!("<{name}>{}</{name}>", escaped(value)));
+        }
+    }
+}
+
+fn escaped(value: &Value) -> String {
+    let text = match value {
+        Value::String(text) => text.clone(),
+        Value::Null => String::new(),
+        other => other.to_string(),
+    };
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+}
+
 fn item_name(schemas: &Schemas, id: SchemaId, usual: &str) -> String {
     let (own, target): (&Schema, &Schema) = (schemas.get(id), schemas.get(schemas.follow(id)));
     let hints = Hints { own: own.xml.as_deref(), target: target.xml.as_deref() };
-    hints.name().unwrap_or(usual).to_owned()
+    xml_name(hints.name().unwrap_or(usual))
 }
 
 /// What is said about XML where a schema is used, or where it stands.

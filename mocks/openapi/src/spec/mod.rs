@@ -244,6 +244,11 @@ pub(crate) fn is_json(media: &str) -> bool {
         || name.ends_with("+json")
 }
 
+pub(crate) fn is_xml(media: &str) -> bool {
+    let name = essence(media);
+    name.ends_with("/xml") || name.ends_with("+xml")
+}
+
 /// The media type in small letters, without parameters.
 pub(crate) fn essence(media: &str) -> String {
     media.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
