@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use api_mock_openapi::{Import, ImportError, ImportOptions, Loader, import, update};
+use api_mock_openapi::{Import, ImportError, ImportOptions, Loader, Problem, import, update};
 use api_mock_scenario::{Format, Key, Scenario};
 use api_mock_store::{Store, StoreError};
 use serde::Serialize;
@@ -70,20 +70,25 @@ pub fn import_specification(
     let seen = Seen::new(loader);
     let imported = import(bytes, options, &seen)?;
     let todo = update(&stored_of(store, &imported), &imported);
+    let kept = Kept::new(bytes, options, &imported, seen);
+    let Import { group, scenarios, problems, .. } = imported;
     let mut report = ImportReport::default();
-    report.problems.extend(
-        imported
-            .problems
-            .iter()
-            .map(|problem| LeftOut { at: problem.at.clone(), what: problem.what.clone() }),
-    );
+    report.problems.extend(problems.into_iter().map(|Problem { at, what, .. }| LeftOut { at, what }));
+    report.unchanged = todo.unchanged.len();
+    report.kept = todo.kept.iter().map(|kept| address(&kept.key)).collect();
+    report.removed = todo.removed.iter().map(address).collect();
     let count_added = todo.added.len();
     let (keys, texts): (Vec<Key>, Vec<String>) =
         todo.added.into_iter().chain(todo.changed).map(|file| (file.key, file.text)).unzip();
+    let in_order: Vec<(Key, Option<Scenario>)> = scenarios
+        .into_iter()
+        // Large specifications make many scenarios; those that are stored need not be here, too.
+        .map(|made| (made.key(), dry_run.then_some(made.scenario)))
+        .collect();
     let bad: HashMap<usize, String> = if dry_run {
         texts.iter().enumerate().filter_map(|(number, text)| Some((number, unusable(text)?))).collect()
     } else {
-        let bad = store.put_good_texts(&texts)?.into_iter();
+        let bad = store.put_good_texts(texts)?.into_iter();
         bad.map(|(number, error)| (number, format!("left out: {error}"))).collect()
     };
     for (number, key) in keys.iter().enumerate() {
@@ -93,18 +98,15 @@ pub fn import_specification(
             None => report.changed.push(address(key)),
         }
     }
-    let left_out: HashSet<&Key> = bad.keys().filter_map(|number| keys.get(*number)).collect();
-    report.unchanged = todo.unchanged.len();
-    report.kept = todo.kept.iter().map(|kept| address(&kept.key)).collect();
-    report.removed = todo.removed.iter().map(address).collect();
     if !dry_run {
         store.delete_all(&todo.removed)?;
-        keep(store, Kept::new(bytes, options, &imported, seen), imported.group.as_deref())?;
+        keep(store, kept, group.as_deref())?;
     }
+    let left_out: HashSet<&Key> = bad.keys().filter_map(|number| keys.get(*number)).collect();
     let snapshot = store.snapshot();
-    for made in imported.scenarios.iter().filter(|made| !left_out.contains(&made.key())) {
-        let scenario = snapshot.scenario(&made.key()).map_or(&made.scenario, |stored| &stored.scenario);
-        report.scenarios.push(json!(scenario));
+    for (key, made) in in_order.iter().filter(|(key, _)| !left_out.contains(key)) {
+        let stored = snapshot.scenario(key).map(|stored| &stored.scenario);
+        report.scenarios.extend(stored.or(made.as_ref()).map(|scenario| json!(scenario)));
     }
     Ok(report)
 }

@@ -18,6 +18,11 @@ struct Placed {
     stored: Arc<Stored>,
 }
 
+/// Texts as they are stored; each is freed when it was taken over.
+fn shared(texts: Vec<String>) -> Vec<Arc<str>> {
+    texts.into_iter().map(Arc::from).collect()
+}
+
 /// So many texts are worth a thread.
 const FOR_A_THREAD: usize = 32;
 
@@ -27,8 +32,8 @@ impl Store {
     ///
     /// # Errors
     /// One of the texts is no scenario, or cannot be stored.
-    pub fn put_texts(&self, texts: &[String]) -> Result<Vec<Arc<Stored>>, StoreError> {
-        let checked: Result<Vec<_>, StoreError> = self.shared.check_all(texts).into_iter().collect();
+    pub fn put_texts(&self, texts: Vec<String>) -> Result<Vec<Arc<Stored>>, StoreError> {
+        let checked: Result<Vec<_>, StoreError> = self.shared.check_all(shared(texts)).into_iter().collect();
         self.shared.put(checked?)
     }
 
@@ -36,9 +41,9 @@ impl Store {
     ///
     /// # Errors
     /// The good ones cannot be stored.
-    pub fn put_good_texts(&self, texts: &[String]) -> Result<Vec<(usize, StoreError)>, StoreError> {
+    pub fn put_good_texts(&self, texts: Vec<String>) -> Result<Vec<(usize, StoreError)>, StoreError> {
         let (mut good, mut bad) = (Vec::with_capacity(texts.len()), Vec::new());
-        for (number, checked) in self.shared.check_all(texts).into_iter().enumerate() {
+        for (number, checked) in self.shared.check_all(shared(texts)).into_iter().enumerate() {
             match checked {
                 Ok(checked) => good.push(checked),
                 Err(error) => bad.push((number, error)),
@@ -74,10 +79,10 @@ impl Store {
 
 impl Shared {
     /// Reads and checks texts, many of them by several threads.
-    fn check_all(&self, texts: &[String]) -> Vec<Result<(Scenario, Arc<str>), StoreError>> {
+    fn check_all(&self, texts: Vec<Arc<str>>) -> Vec<Result<(Scenario, Arc<str>), StoreError>> {
         let threads = std::thread::available_parallelism().map_or(1, usize::from).min(8);
         let part = texts.len().div_ceil(threads).max(FOR_A_THREAD);
-        let check = |texts: &[String]| texts.iter().map(|text| self.check(text)).collect::<Vec<_>>();
+        let check = |texts: &[Arc<str>]| texts.iter().map(|text| self.check(text)).collect::<Vec<_>>();
         std::thread::scope(|scope| {
             let mut parts = texts.chunks(part);
             let own = parts.next().unwrap_or_default();
@@ -91,12 +96,12 @@ impl Shared {
         })
     }
 
-    fn check(&self, text: &str) -> Result<(Scenario, Arc<str>), StoreError> {
+    fn check(&self, text: &Arc<str>) -> Result<(Scenario, Arc<str>), StoreError> {
         let kind = FileKind::Scenario(Format::Yaml);
         load::check_size(&kind, text.len() as u64, &self.options)?;
         let scenario = Scenario::parse(text, Format::Yaml).map_err(Box::new)?;
         self.options.check(&scenario, text)?;
-        Ok((scenario, text.into()))
+        Ok((scenario, Arc::clone(text)))
     }
 
     /// Adds or replaces all of them. If the disk fails, none answers, and those that were written are found by the next
