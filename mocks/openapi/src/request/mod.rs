@@ -218,6 +218,19 @@ impl Api {
     }
 
     /// Everything about an answer that its operation does not allow.
+    ///
+    /// ```
+    /// use api_mock_openapi::{ImportOptions, NoDocuments, ResponseParts, parse};
+    /// let spec = br#"{"openapi": "3.0.0", "info": {"title": "T", "version": "1"}, "paths": {"/pets": {"get": {
+    ///     "responses": {"200": {"description": "ok", "content": {"application/json": {"schema": {"type": "array"}}}}}}}}}"#;
+    /// let (api, _) = parse(spec, &ImportOptions::default(), &NoDocuments)?;
+    /// let operation = api.find("GET", "/pets").unwrap();
+    /// let headers = [("content-type", "application/json")];
+    /// let answer = ResponseParts { status: 200, headers: &headers, body: b"{}" };
+    /// let found = api.check_response(operation, &answer);
+    /// assert_eq!(found[0].to_string(), "body: is object, not array");
+    /// # Ok::<(), api_mock_openapi::ImportError>(())
+    /// ```
     #[must_use]
     pub fn check_response(&self, operation: &Operation, answer: &ResponseParts<'_>) -> Vec<RequestViolation> {
         let status = answer.status.to_string();
