@@ -8,6 +8,7 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
@@ -122,13 +123,20 @@ struct Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
+        // Steady's program is a script that starts another one: both are of a group of their own.
+        let group = format!("-{}", self.child.id());
+        let _ = Command::new("kill").args(["-9", "--", &group]).stderr(Stdio::null()).status();
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
 fn ours() -> Result<Running, Failure> {
-    let mut child = Command::new(std::env::current_exe()?).arg("serve").stdout(Stdio::piped()).spawn()?;
+    let mut child = Command::new(std::env::current_exe()?)
+        .arg("serve")
+        .stdout(Stdio::piped())
+        .process_group(0)
+        .spawn()?;
     let mut line = String::new();
     BufReader::new(child.stdout.take().ok_or("no pipe")?).read_line(&mut line)?;
     Ok(Running { child, address: line.trim().parse()? })
@@ -143,6 +151,7 @@ fn steady(specification: &Path) -> Result<Option<Running>, Failure> {
         .arg(specification)
         .stdout(Stdio::null())
         .stderr(Stdio::null())
+        .process_group(0)
         .spawn();
     let Ok(child) = child else { return Ok(None) };
     let running = Running { child, address };

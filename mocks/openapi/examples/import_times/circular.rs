@@ -3,14 +3,16 @@
 use api_mock_datagen::Rng;
 use serde_json::{Map, Value, json};
 
-/// What a resource, its schema and its operations take, about, in JSON.
-const RESOURCE_BYTES: usize = 8_800;
+/// What four schemas and their operations take, about.
+const JSON_BYTES: usize = 9_400;
+const YAML_BYTES: usize = 13_700;
 
 /// A specification of about that size: for each four schemas a list, a read and a create operation. Each schema refers to
 /// five others, some by way of alternatives, all of them in circles.
 pub(crate) fn specification(bytes: usize, seed: u64, as_yaml: bool) -> String {
     let mut rng = Rng::seeded(seed);
-    let count = (bytes / RESOURCE_BYTES).max(4) * 4;
+    let each = if as_yaml { YAML_BYTES } else { JSON_BYTES };
+    let count = (bytes / each).max(4) * 4;
     let schemas: Map<String, Value> =
         (0..count).map(|n| (format!("S{n}"), schema(&mut rng, n, count))).collect();
     let paths: Map<String, Value> = (0..count / 4).flat_map(operations).collect();
