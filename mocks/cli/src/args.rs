@@ -69,6 +69,9 @@ pub(crate) struct Flags {
     /// number that makes all random data of a run the same in the next run
     #[arg(long, value_name = "int")]
     pub(crate) seed: Option<String>,
+    /// refuse requests that are not as an imported specification wants them, and say all that is wrong
+    #[arg(long = "validate-requests", alias = "validateRequests")]
+    pub(crate) validate_requests: bool,
     /// speak TLS; without a certificate, one for localhost is made and kept in the data dir
     #[arg(long)]
     pub(crate) tls: bool,

@@ -17,7 +17,7 @@ pub use import::{
 };
 pub use loader::{LoadError, Loader, NoDocuments};
 pub use problem::Problem;
-pub use request::{Refused, RequestParts, RequestViolation};
+pub use request::{Refused, RequestParts, RequestViolation, ResponseParts};
 pub use schema::{Direction, SchemaId, Schemas, Violation};
 pub use spec::{
     Api, Body, Header, Location, Media, Operation, Parameter, Requirement, Response, SecurityScheme, Style,

@@ -8,8 +8,8 @@ pub type LoadError = Box<dyn Error + Send + Sync>;
 /// Reads the documents that a specification refers to. This crate does no IO itself.
 ///
 /// A location is either a path relative to the specification's folder, with `/` between its parts
-/// and no `.` or `..` in it, or, if [`crate::ImportOptions::remote_references`] allows that, an
-/// `http` or `https` address. Whoever implements this bounds size and time, does not follow
+/// and no `.` or `..` in it, or an `http` or `https` address: of the host that the specification itself came from, or,
+/// if [`crate::ImportOptions::remote_references`] allows that, of any. Whoever implements this bounds size and time, does not follow
 /// symbolic links out of the folder, and chooses which hosts may be asked.
 pub trait Loader {
     /// The bytes of a document.
@@ -53,12 +53,14 @@ pub(crate) enum Refusal {
 
 /// The location that `reference` names, written in the document at `base`.
 ///
-/// Paths stay inside the folder of the specification; the network is asked only if `remote`.
+/// Paths stay inside the folder of the specification, and on the host of one that came from an address. Other hosts are
+/// asked only if `remote`.
 pub(crate) fn locate(base: &str, reference: &str, remote: bool) -> Result<String, Refusal> {
     if let Some(host) = authority(reference) {
-        let root = reference.len() - reference[host.len()..].len();
-        let path = clean(&reference[root..]).ok_or(Refusal::Outside)?;
-        return if remote { Ok(format!("{host}/{path}")) } else { Err(Refusal::Remote) };
+        let path = clean(&reference[host.len()..]).ok_or(Refusal::Outside)?;
+        // What came from an address may speak of what lies beside it, also by its whole address.
+        let is_beside = authority(base).is_some_and(|own| own.eq_ignore_ascii_case(host));
+        return if remote || is_beside { Ok(format!("{host}/{path}")) } else { Err(Refusal::Remote) };
     }
     if let Some((scheme, _)) = reference.split_once(':')
         && scheme.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.'))
@@ -67,7 +69,6 @@ pub(crate) fn locate(base: &str, reference: &str, remote: bool) -> Result<String
         return Err(Refusal::Scheme(scheme.to_owned()));
     }
     match authority(base) {
-        Some(_) if !remote => Err(Refusal::Remote),
         Some(host) => {
             let path = clean(&joined(&base[host.len()..], reference)).ok_or(Refusal::Outside)?;
             Ok(format!("{host}/{path}"))
@@ -131,7 +132,13 @@ mod tests {
     #[test]
     fn addresses_are_followed_only_when_allowed() {
         assert_eq!(locate("", "https://x.org/a.yaml", false), Err(Refusal::Remote));
-        assert_eq!(locate("https://x.org/a/b.yaml", "c.yaml", false), Err(Refusal::Remote));
+        assert_eq!(locate("https://x.org/a/b.yaml", "https://y.org/c", false), Err(Refusal::Remote));
+        assert_eq!(locate("https://x.org/a/b.yaml", "https://x.org.evil/c", false), Err(Refusal::Remote));
+        assert_eq!(locate("https://x.org/a/b.yaml", "http://x.org/c", false), Err(Refusal::Remote));
+        // What lies beside the specification is not elsewhere.
+        assert_eq!(locate("https://x.org/a/b.yaml", "c.yaml", false).unwrap(), "https://x.org/a/c.yaml");
+        assert_eq!(locate("https://x.org/a/b.yaml", "https://x.org/c", false).unwrap(), "https://x.org/c");
+        assert!(matches!(locate("https://x.org/b", "file:///etc/passwd", true), Err(Refusal::Scheme(_))));
         assert_eq!(locate("", "https://x.org/a.yaml", true).unwrap(), "https://x.org/a.yaml");
         assert_eq!(locate("https://x.org/a/b.yaml", "../c.yaml", true).unwrap(), "https://x.org/c.yaml");
         assert_eq!(locate("https://x.org/a/b.yaml", "/c.yaml", true).unwrap(), "https://x.org/c.yaml");

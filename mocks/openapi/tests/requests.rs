@@ -3,14 +3,16 @@
 
 mod common;
 
-use api_mock_openapi::{Api, Refused, RequestParts};
+use api_mock_openapi::{Api, Refused, RequestParts, ResponseParts};
 
 fn api(name: &str) -> Api {
     common::imported(&common::own(name)).api
 }
 
 fn get(api: &Api, path: &str, query: &str, headers: &[(&str, &str)]) -> Vec<String> {
-    let request = RequestParts { method: "GET", path, query, headers, body: b"" };
+    let mut headers = headers.to_vec();
+    headers.extend([("Authorization", "Bearer abc"), ("X-Api-Key", "abc")]);
+    let request = RequestParts { method: "GET", path, query, headers: &headers, body: b"" };
     api.check_request(&request).unwrap().iter().map(ToString::to_string).collect()
 }
 
@@ -91,6 +93,129 @@ fn bodies_are_read_by_their_media_type() {
     assert_eq!(
         send(&api, "POST", "/login", form, "user=&age=x"),
         ["body at /user: has 0 characters, 1 at least are wanted", "body at /age: is string, not integer",]
+    );
+}
+
+#[test]
+fn forms_with_files_are_read() {
+    let api = api("swagger2.yaml");
+    let media = "multipart/form-data; boundary=b";
+    let part =
+        |head: &str, body: &str| format!("--b\r\nContent-Disposition: form-data; {head}\r\n\r\n{body}\r\n");
+    let file = part("name=\"file\"; filename=\"a.bin\"", "\u{1}\u{2}");
+    let good = format!("{file}{}--b--\r\n", part("name=note", "hello"));
+    assert_eq!(send(&api, "POST", "/upload", media, &good), [""; 0]);
+    let bad = format!("{}--b--\r\n", part("name=note", "hello"));
+    assert_eq!(send(&api, "POST", "/upload", media, &bad), ["body: lacks \"file\""]);
+    assert_eq!(send(&api, "POST", "/upload", media, "x"), ["body: does not hold its boundary"]);
+}
+
+#[test]
+fn xml_is_read_as_its_schema_says() {
+    let spec = br#"{"openapi": "3.0.0", "info": {"title": "T", "version": "1"}, "paths": {"/a": {"post": {
+        "requestBody": {"content": {"application/xml": {"schema": {"type": "object", "required": ["id", "tags"], "properties": {
+            "id": {"type": "integer", "xml": {"attribute": true}},
+            "tags": {"type": "array", "minItems": 1, "maxItems": 2, "xml": {"wrapped": true}, "items": {"type": "string", "maxLength": 3, "xml": {"name": "tag"}}},
+            "sizes": {"type": "array", "items": {"type": "number"}, "xml": {"name": "size"}},
+            "owner": {"type": "object", "required": ["name"], "properties": {"name": {"type": "string"}, "is": {"type": "boolean"}}}},
+            "additionalProperties": false}}}},
+        "responses": {"200": {"description": "ok"}}}}}}"#;
+    let api = common::imported(spec).api;
+    let check = |body: &str| send(&api, "POST", "/a", "application/xml", body);
+    let none: [&str; 0] = [];
+    assert_eq!(
+        check(
+            "<?xml version=\"1.0\"?><x:a id='5' xmlns:x='u'><tags><tag>a&amp;b</tag></tags><size>1</size><size>2.5</size><owner><name/><is>true</is></owner></x:a>"
+        ),
+        none
+    );
+    assert_eq!(
+        check("<a id='x'><tags><tag>long</tag></tags><size>y</size><owner><is>1</is></owner><more/></a>"),
+        [
+            "body at /id: is string, not integer",
+            "body at /tags/0: has 4 characters, 3 at most are allowed",
+            "body at /sizes/0: is string, not number",
+            "body at /owner: lacks \"name\"",
+            "body at /owner/is: is string, not boolean",
+            "body: must not have \"more\"",
+        ]
+    );
+    assert_eq!(check("<a id='1'/>"), ["body: lacks \"tags\""]);
+    assert!(check("<a>")[0].contains("is not XML"));
+}
+
+#[test]
+fn violations_say_to_programs_where_and_what_was_expected() {
+    let api = api("swagger2.yaml");
+    let headers = [("content-type", "application/json")];
+    let request = RequestParts {
+        method: "PUT",
+        path: "/orders/0",
+        query: "",
+        headers: &headers,
+        body: br#"{"total": "hunter2", "note": 5}"#,
+    };
+    let found = api.check_request(&request).unwrap();
+    let told: Vec<String> = found.iter().map(|one| one.to_json().to_string()).collect();
+    assert_eq!(
+        told,
+        [
+            r#"{"in":"path","name":"id","pointer":"","keyword":"minimum","expected":1,"message":"is less than 1"}"#,
+            r#"{"in":"body","name":"","pointer":"/total","keyword":"type","expected":"number","message":"is string, not number"}"#,
+            r#"{"in":"body","name":"","pointer":"/note","keyword":"type","expected":"string","message":"is integer, not string"}"#,
+        ]
+    );
+    assert!(found.iter().all(|one| one.status() == 400));
+    let other = RequestParts { headers: &[("content-type", "text/plain")], ..request };
+    let found = api.check_request(&other).unwrap();
+    assert_eq!((found[1].status(), found[1].keyword), (415, "content-type"));
+}
+
+#[test]
+fn defect_l05_credentials_have_to_be_there_and_are_never_told() {
+    let api = api("swagger2.yaml");
+    let get = |headers: &[(&str, &str)]| {
+        let request =
+            RequestParts { method: "GET", path: "/orders/7", query: "fields=id", headers, body: b"" };
+        api.check_request(&request).unwrap()
+    };
+    for headers in [("x-api-key", "hunter2"), ("authorization", "bearer hunter2")] {
+        assert_eq!(get(&[headers]), []);
+    }
+    for headers in [
+        ("x-other", "1"),
+        ("authorization", "Basic hunter2"),
+        ("authorization", "Bearer "),
+        ("x-api-key", ""),
+    ] {
+        let found = get(&[headers]);
+        assert_eq!(
+            found[0].to_string(),
+            "security \"key\": wants the header \"x-api-key\", or the header \"Authorization: Bearer \u{2026}\""
+        );
+        assert_eq!((found.len(), found[0].status()), (1, 401));
+        assert!(!found[0].to_json().to_string().contains("hunter2"));
+    }
+}
+
+#[test]
+fn answers_are_checked() {
+    let api = api("swagger2.yaml");
+    let operation = api.find("GET", "/orders/1").unwrap();
+    let check = |status: u16, headers: &[(&str, &str)], body: &str| -> Vec<String> {
+        let answer = ResponseParts { status, headers, body: body.as_bytes() };
+        api.check_response(operation, &answer).iter().map(ToString::to_string).collect()
+    };
+    let json = ("Content-Type", "application/json");
+    assert!(check(200, &[json, ("X-Rate-Limit", "5")], r#"{"id": 1, "total": 2}"#).is_empty());
+    assert_eq!(
+        check(200, &[json, ("X-Rate-Limit", "50")], r#"{"id": 1}"#),
+        ["header \"x-rate-limit\": is greater than 9", "body: lacks \"total\""]
+    );
+    assert_eq!(check(500, &[json], "{}"), ["status: is 500, not 200 or 404"]);
+    assert_eq!(
+        check(404, &[("Content-Type", "text/html")], "x"),
+        ["body: is text/html, not application/json"]
     );
 }
 

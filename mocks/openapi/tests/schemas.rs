@@ -3,7 +3,7 @@
 
 mod common;
 
-use api_mock_openapi::{Direction, Import, SchemaId, parse_document};
+use api_mock_openapi::{Direction, Import, ResponseParts, SchemaId, parse_document};
 use common::{Text, bodies_are_valid};
 use serde_json::{Value, json};
 
@@ -58,6 +58,63 @@ fn bodies_are_valid_for_every_seed() {
         [
             "#/components/schemas/TextPatternAhead: the pattern \"^(?=[a-z])[a-z0-9]{3}$\" is not checked: it looks ahead or behind, which is not supported"
         ]
+    );
+}
+
+/// Answers in XML, as forms and as texts, with all that such bodies can say.
+#[test]
+fn bodies_that_are_not_json_are_valid_too() {
+    let scalars = json!({
+        "id": {"type": "integer", "minimum": 3, "xml": {"attribute": true}},
+        "name": {"type": "string", "minLength": 1, "maxLength": 9},
+        "special": {"type": "string", "pattern": "^[<>&\"'=+%a]{4}$"},
+        "choice": {"type": "string", "enum": ["a b", "<x>", "c&d", "e=f", "100%"]},
+        "at": {"type": "string", "format": "date-time"},
+        "day": {"type": "string", "format": "date"},
+        "mail": {"type": "string", "format": "email"},
+        "link": {"type": "string", "format": "uri"},
+        "size": {"type": "number", "minimum": 0.5, "maximum": 2.5},
+        "yes": {"type": "boolean"},
+        "fixed": {"const": "a <b> & c"},
+        "tags": {"type": "array", "minItems": 1, "maxItems": 3, "xml": {"wrapped": true, "name": "labels"},
+            "items": {"type": "string", "enum": ["red", "dark blue"], "xml": {"name": "label"}}},
+        "counts": {"type": "array", "minItems": 2, "maxItems": 2, "items": {"type": "integer"}},
+        "empty": {"type": "array", "items": {"type": "string"}, "maxItems": 0},
+    });
+    let required: Vec<&String> = scalars.as_object().unwrap().keys().collect();
+    let flat =
+        json!({"type": "object", "required": required, "properties": scalars, "additionalProperties": false});
+    let mut nested = flat.clone();
+    nested["properties"]["owner"] = json!({"type": "object", "required": ["name"], "properties": {
+        "name": {"type": "string", "xml": {"prefix": "o", "namespace": "urn:o"}},
+        "friends": {"type": "array", "minItems": 1, "items": {"type": "object", "required": ["n"], "properties": {"n": {"type": "integer"}}}},
+    }});
+    let text = |schema: Value| json!({"text/plain": {"schema": schema}});
+    let contents = json!({
+        "xml": {"application/xml": {"schema": nested}, "text/xml": {"schema": flat}},
+        "list": {"application/soap+xml": {"schema": {"type": "array", "minItems": 1, "items": flat}}},
+        "form": {"application/x-www-form-urlencoded": {"schema": flat}},
+        "word": text(json!({"type": "string", "pattern": "^[a-z]+ [{}<>]+$"})),
+        "number": text(json!({"type": "integer", "minimum": 5, "maximum": 7})),
+        "choice": text(json!({"enum": ["a b", "{{x}}"]})),
+        "day": text(json!({"type": "string", "format": "date"})),
+        "csv": {"text/csv": {"schema": {"type": "string", "minLength": 30}}},
+    });
+    let mut spec = json!({"openapi": "3.1.0", "info": {"title": "T", "version": "1"}, "paths": {}});
+    for (name, content) in contents.as_object().unwrap() {
+        spec["paths"][format!("/{name}")] = json!({"get": {"operationId": name, "responses": {"200": {"description": "ok", "content": content}}}});
+    }
+    let import = common::imported(spec.to_string().as_bytes());
+    assert_eq!(import.problems, []);
+    assert_eq!(common::answers_are_valid(&import, 100, "not JSON"), 9);
+    // And the check says something.
+    let form = import.api.find("GET", "/form").unwrap();
+    let headers = [("content-type", "application/x-www-form-urlencoded")];
+    let wrong = ResponseParts { status: 200, headers: &headers, body: b"id=2&name=x&more=1" };
+    let found = import.api.check_response(form, &wrong);
+    assert!(
+        found.len() > 5 && found.iter().any(|one| one.to_string() == "body at /id: is less than 3"),
+        "{found:?}"
     );
 }
 

@@ -3,6 +3,7 @@
 
 mod body;
 mod ca;
+mod fetch;
 mod guard;
 mod headers;
 mod options;
@@ -15,6 +16,7 @@ mod upstream;
 
 pub use body::Body;
 pub use ca::{CaError, CertificateAuthority};
+pub use fetch::{FetchError, Fetched, Fetcher};
 pub use guard::{AddressGuard, BadRule};
 pub use options::{BodyMatch, FileOptions, Mode, Names, ProxyTimeouts, RecorderOptions, UnknownMode};
 pub use proxy::{Local, Proxy, ProxyConfig};

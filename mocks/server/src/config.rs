@@ -41,6 +41,9 @@ pub struct ServerConfig {
     pub chaos_private: bool,
     /// Sees what is played back, and may change it. Default: nobody does.
     pub on_answer: Option<OnAnswer>,
+    /// Whether requests to operations of imported specifications must be as these want them; else they are refused with
+    /// all that is wrong about them. Default: they need not be.
+    pub validate_requests: bool,
     /// Sizes and numbers.
     pub limits: ServerLimits,
     /// Times.
@@ -59,6 +62,7 @@ impl Default for ServerConfig {
             on_answer: None,
             recording: None,
             upstream: None,
+            validate_requests: false,
             limits: ServerLimits::default(),
             timeouts: Timeouts::default(),
         }

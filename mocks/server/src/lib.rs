@@ -4,9 +4,11 @@
 mod admin;
 mod body;
 mod config;
+mod documents;
 mod error;
 mod fault;
 mod forward;
+mod kept;
 mod listen;
 mod metrics;
 mod problem;
@@ -17,9 +19,11 @@ mod routes;
 mod server;
 mod specification;
 mod tls;
+mod validation;
 mod watch;
 
 pub use config::{AdminToken, OnAnswer, RecordingConfig, ServerConfig, ServerLimits, Timeouts};
+pub use documents::WebDocuments;
 pub use error::StartError;
 pub use listen::Ended;
 pub use server::Server;

@@ -25,6 +25,8 @@ pub(crate) struct Metrics {
     /// To a real service.
     pub(crate) forwarded: IntCounter,
     faults: IntCounterVec,
+    /// Not as its specification wants it.
+    pub(crate) invalid: IntCounter,
     pub(crate) admin: IntCounter,
     /// Without the waits that were asked for.
     playback_seconds: Histogram,
@@ -62,6 +64,7 @@ impl Metrics {
             failed: requests.with_label_values(&["failed"]),
             forwarded: requests.with_label_values(&["forwarded"]),
             faults,
+            invalid: requests.with_label_values(&["invalid"]),
             admin: requests.with_label_values(&["admin"]),
             playback_seconds,
         })

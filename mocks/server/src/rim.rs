@@ -19,11 +19,13 @@ use crate::body;
 use crate::config::{AdminToken, OnAnswer, ServerConfig};
 use crate::fault::{Bounds, WireFault};
 use crate::forward::Upstream;
+use crate::documents::Documents;
 use crate::metrics::Metrics;
 use crate::problem::Problem;
 use crate::recording::Recording;
 use crate::reply::{self, Reply, ReplyBody};
 use crate::routes::{self, Found, Parameters, Route};
+use crate::validation::{self, Checked, Validation, Verdict};
 
 /// Runs of the chaos client at a time.
 const CHAOS_RUNS: usize = 2;
@@ -36,6 +38,9 @@ pub(crate) struct Rim {
     pub(crate) asset_dir: Option<PathBuf>,
     pub(crate) recording: Option<Recording>,
     upstream: Option<Upstream>,
+    pub(crate) validation: Option<Arc<Validation>>,
+    /// For documents that specifications refer to.
+    pub(crate) documents: Documents,
     admin_token: Option<AdminToken>,
     admin_origins: Vec<HeaderValue>,
     pub(crate) chaos_slots: Semaphore,
@@ -55,6 +60,7 @@ impl Rim {
         metrics: Metrics,
         recording: Option<Recording>,
         upstream: Option<Upstream>,
+        validation: Option<Arc<Validation>>,
     ) -> Self {
         Rim {
             store: Arc::clone(engine.store()),
@@ -63,6 +69,8 @@ impl Rim {
             asset_dir: config.asset_dir.clone(),
             recording,
             upstream,
+            validation,
+            documents: Documents::of(config),
             admin_token: config.admin_token.clone(),
             admin_origins: config.admin_origins.clone(),
             chaos_slots: Semaphore::new(CHAOS_RUNS),
@@ -134,6 +142,19 @@ impl Rim {
             name_the_host(&mut head);
         }
         let begun = Instant::now();
+        let mut other_methods = Vec::new();
+        if let Some(validation) = &self.validation {
+            let method = head.method.as_str();
+            let checked = Checked { method, uri: &head.uri, headers: &head.headers, body: &body };
+            match validation.check(&checked) {
+                Verdict::Good => {}
+                Verdict::Bad(reply) => {
+                    self.metrics.invalid.inc();
+                    return *reply;
+                }
+                Verdict::OtherMethods(allowed) => other_methods = allowed,
+            }
+        }
         let target = head.uri.path_and_query().map_or("/", |target| target.as_str());
         let request = api_mock_engine::Request::new(head.method, target, head.headers, body);
         let mut answered = self.engine.answer(&request);
@@ -152,6 +173,10 @@ impl Rim {
                     Box::pin(tokio::time::sleep(wait)).await;
                 }
                 played(answer)
+            }
+            Err(Refusal::NoMatch { only_rules: false, .. }) if !other_methods.is_empty() => {
+                self.metrics.not_matched.inc();
+                validation::other_methods(&other_methods)
             }
             Err(refusal) => match &self.upstream {
                 Some(upstream) if matches!(refusal, Refusal::NoMatch { .. }) => {

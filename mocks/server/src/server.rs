@@ -13,6 +13,7 @@ use crate::listen::{Ended, Listener};
 use crate::metrics::Metrics;
 use crate::recording::{self, Recording};
 use crate::rim::Rim;
+use crate::validation::Validation;
 use crate::{ServerConfig, StartError};
 
 /// A server that has its port, and serves when told to.
@@ -49,7 +50,8 @@ impl Server {
             Some(base) => Some(Upstream::open(base, recording.as_ref(), &engine).await?),
             None => None,
         };
-        let rim = Arc::new(Rim::new(&config, engine, Metrics::new()?, recording, upstream));
+        let validation = Validation::wanted(&config, &engine).await;
+        let rim = Arc::new(Rim::new(&config, engine, Metrics::new()?, recording, upstream, validation));
         let listener = Listener::bind(&config, Arc::clone(&rim)).await?;
         let proxy = match config.recording.and_then(|recording| recording.proxy) {
             Some(proxy) => recording::bind_proxy(proxy, &rim).await?,
@@ -86,12 +88,17 @@ impl Server {
                 None => 0,
             }
         };
+        let following = async {
+            if let Some(validation) = &self.rim.validation {
+                Arc::clone(validation).follow(stop.clone()).await;
+            }
+        };
         let stopping = async {
             shutdown.await;
             stop.cancel();
         };
         let served = self.listener.serve(self.connections, self.grace, stop.cancelled());
-        let (ended, cut, ()) = tokio::join!(served, proxied, stopping);
+        let (ended, cut, (), ()) = tokio::join!(served, proxied, following, stopping);
         if let Some(recording) = &self.rim.recording {
             recording.recorder.flush(self.grace).await;
         }

@@ -1,12 +1,14 @@
 //! Specifications become scenarios of the store, again and again.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
-use api_mock_openapi::{ImportError, ImportOptions, Loader, import, update};
+use api_mock_openapi::{Import, ImportError, ImportOptions, Loader, Problem, import, update};
 use api_mock_scenario::{Format, Key, Scenario};
 use api_mock_store::{Store, StoreError};
 use serde::Serialize;
 use serde_json::json;
+
+use crate::kept::{Kept, Seen};
 
 /// Why a specification was not imported.
 #[derive(Debug, thiserror::Error)]
@@ -51,7 +53,8 @@ pub struct ImportReport {
 }
 
 /// Makes scenarios of a specification, and makes the store follow it: what an earlier import wrote is replaced or
-/// deleted, what somebody changed by hand stays. With `dry_run` it only tells what it would do.
+/// deleted, what somebody changed by hand stays. The specification itself is kept, too: a server with
+/// [`crate::ServerConfig::validate_requests`] checks requests by it. With `dry_run` it only tells what it would do.
 ///
 /// Takes its time, and blocks: not for a thread of the runtime.
 ///
@@ -64,56 +67,62 @@ pub fn import_specification(
     loader: &dyn Loader,
     dry_run: bool,
 ) -> Result<ImportReport, SpecificationError> {
-    let imported = import(bytes, options, loader)?;
-    let todo = update(&stored_of(store, &imported.scenarios), &imported);
+    let seen = Seen::new(loader);
+    let imported = import(bytes, options, &seen)?;
+    let todo = update(&stored_of(store, &imported), &imported);
+    let kept = Kept::new(bytes, options, &imported, seen);
+    let Import { group, scenarios, problems, .. } = imported;
     let mut report = ImportReport::default();
-    report.problems.extend(
-        imported
-            .problems
-            .iter()
-            .map(|problem| LeftOut { at: problem.at.clone(), what: problem.what.clone() }),
-    );
-    let mut texts = Vec::with_capacity(todo.added.len() + todo.changed.len());
-    let mut left_out = HashSet::new();
-    for (files, told) in [(todo.added, &mut report.added), (todo.changed, &mut report.changed)] {
-        for file in files {
-            let address = address(&file.key);
-            match unusable(&file.text) {
-                Some(what) => {
-                    report.problems.push(LeftOut { at: address, what });
-                    left_out.insert(file.key);
-                }
-                None => {
-                    told.push(address);
-                    texts.push(file.text);
-                }
-            }
-        }
-    }
+    report.problems.extend(problems.into_iter().map(|Problem { at, what, .. }| LeftOut { at, what }));
     report.unchanged = todo.unchanged.len();
     report.kept = todo.kept.iter().map(|kept| address(&kept.key)).collect();
     report.removed = todo.removed.iter().map(address).collect();
-    if !dry_run {
-        store.put_texts(&texts)?;
-        for key in &todo.removed {
-            match store.delete(&key.method, &key.name, &key.path) {
-                // Somebody else was quicker.
-                Err(StoreError::NotFound(_)) | Ok(()) => {}
-                Err(error) => return Err(error.into()),
-            }
+    let count_added = todo.added.len();
+    let (keys, texts): (Vec<Key>, Vec<String>) =
+        todo.added.into_iter().chain(todo.changed).map(|file| (file.key, file.text)).unzip();
+    let in_order: Vec<(Key, Option<Scenario>)> = scenarios
+        .into_iter()
+        // Large specifications make many scenarios; those that are stored need not be here, too.
+        .map(|made| (made.key(), dry_run.then_some(made.scenario)))
+        .collect();
+    let bad: HashMap<usize, String> = if dry_run {
+        texts.iter().enumerate().filter_map(|(number, text)| Some((number, unusable(text)?))).collect()
+    } else {
+        let bad = store.put_good_texts(texts)?.into_iter();
+        bad.map(|(number, error)| (number, format!("left out: {error}"))).collect()
+    };
+    for (number, key) in keys.iter().enumerate() {
+        match bad.get(&number) {
+            Some(what) => report.problems.push(LeftOut { at: address(key), what: what.clone() }),
+            None if number < count_added => report.added.push(address(key)),
+            None => report.changed.push(address(key)),
         }
     }
+    if !dry_run {
+        store.delete_all(&todo.removed)?;
+        keep(store, kept, group.as_deref())?;
+    }
+    let left_out: HashSet<&Key> = bad.keys().filter_map(|number| keys.get(*number)).collect();
     let snapshot = store.snapshot();
-    for made in imported.scenarios.iter().filter(|made| !left_out.contains(&made.key())) {
-        let scenario = snapshot.scenario(&made.key()).map_or(&made.scenario, |stored| &stored.scenario);
-        report.scenarios.push(json!(scenario));
+    for (key, made) in in_order.iter().filter(|(key, _)| !left_out.contains(key)) {
+        let stored = snapshot.scenario(key).map(|stored| &stored.scenario);
+        report.scenarios.extend(stored.or(made.as_ref()).map(|scenario| json!(scenario)));
     }
     Ok(report)
 }
 
+/// Keeps the specification for checking requests by it.
+fn keep(store: &Store, kept: Option<Kept>, group: Option<&str>) -> Result<(), StoreError> {
+    // What was imported is text, and text can be written.
+    let Some(bytes) = kept.and_then(|kept| kept.bytes().ok()) else { return Ok(()) };
+    store.put_specification(group.unwrap_or_default(), bytes.into())
+}
+
 /// What could be in the way of the import, or be left over from the last one.
-fn stored_of(store: &Store, made: &[api_mock_openapi::Imported]) -> Vec<api_mock_openapi::Stored> {
-    let groups: HashSet<&str> = made.iter().map(|made| made.scenario.group.as_str()).collect();
+fn stored_of(store: &Store, imported: &Import) -> Vec<api_mock_openapi::Stored> {
+    let made = &imported.scenarios;
+    let mut groups: HashSet<&str> = made.iter().map(|made| made.scenario.group.as_str()).collect();
+    groups.extend(imported.group.as_deref());
     let keys: HashSet<Key> = made.iter().map(api_mock_openapi::Imported::key).collect();
     let snapshot = store.snapshot();
     let wanted = snapshot

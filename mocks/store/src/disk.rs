@@ -11,8 +11,45 @@ use crate::error::StoreError;
 /// Files begun and not finished are named so; they are no scenarios and no fixtures.
 pub(crate) const TEMPORARY: &str = ".writing-";
 
+/// So many files are made last together.
+const MANY: usize = 16;
+
+/// How what is written is made to last.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Last {
+    /// At once, by itself.
+    Each,
+    /// Later, together with others.
+    Together,
+}
+
+/// A file that is written beside its place. What is left of one is ignored by all and removed at the next start, if it
+/// cannot be removed here.
+struct Begun {
+    temporary: PathBuf,
+    place: PathBuf,
+}
+
+impl Begun {
+    fn finish(&self) -> Result<(), StoreError> {
+        fs::rename(&self.temporary, &self.place).map_err(StoreError::io("write the file"))
+    }
+
+    fn stamp(&self) -> Result<Stamp, StoreError> {
+        let metadata = fs::metadata(&self.place).map_err(StoreError::io("read the file back"))?;
+        Ok(Stamp::of(&metadata))
+    }
+}
+
+impl Drop for Begun {
+    fn drop(&mut self) {
+        // Mostly it is in its place by now.
+        let _ = fs::remove_file(&self.temporary);
+    }
+}
+
 /// What tells whether a file changed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Stamp {
     modified: Option<SystemTime>,
     size: u64,
@@ -105,27 +142,50 @@ impl Disk {
 
     /// Writes a file. When this returns, it is on disk, and nobody ever sees a part of it.
     pub(crate) fn write(&self, relative: &Path, bytes: &[u8]) -> Result<Stamp, StoreError> {
+        let begun = self.begin(relative, bytes, Last::Each)?;
+        begun.finish()?;
+        sync_folder(begun.place.parent().unwrap_or(&self.root))?;
+        begun.stamp()
+    }
+
+    /// Writes files, as if one after the other. Many of them are made last together: that each of them is on disk
+    /// for itself takes some milliseconds.
+    pub(crate) fn write_all(&self, files: &[(&Path, &[u8])]) -> Result<Vec<Stamp>, StoreError> {
+        if files.len() < MANY || !CAN_SYNC_ALL {
+            return files.iter().map(|(file, bytes)| self.write(file, bytes)).collect();
+        }
+        let begun: Result<Vec<Begun>, StoreError> =
+            files.iter().map(|(file, bytes)| self.begin(file, bytes, Last::Together)).collect();
+        let begun = begun?;
+        self.sync_all()?;
+        begun.iter().try_for_each(Begun::finish)?;
+        self.sync_all()?;
+        begun.iter().map(Begun::stamp).collect()
+    }
+
+    /// Writes all of a file beside its place.
+    fn begin(&self, relative: &Path, bytes: &[u8], last: Last) -> Result<Begun, StoreError> {
         let place = self.place(relative)?;
         let folder = place.parent().unwrap_or(&self.root).to_path_buf();
-        self.make_folder(&folder)?;
+        self.make_folder(&folder, last)?;
         // The new folders are no links, and whoever made some meanwhile has to pass this again.
         let place = self.place(relative)?;
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         let temporary = folder.join(format!("{TEMPORARY}{}-{number}", std::process::id()));
-        let written = write_synced(&temporary, bytes).and_then(|()| fs::rename(&temporary, &place));
-        if let Err(source) = written {
-            // What is left is ignored by all and removed at the next start.
-            let _ = fs::remove_file(&temporary);
-            return Err(StoreError::Io { action: "write the file", source });
-        }
-        sync_folder(&folder)?;
-        fs::metadata(&place)
-            .map(|metadata| Stamp::of(&metadata))
-            .map_err(StoreError::io("read the file back"))
+        let begun = Begun { temporary, place };
+        write_new(&begun.temporary, bytes, last).map_err(StoreError::io("write the file"))?;
+        Ok(begun)
+    }
+
+    /// Makes all last that was written to the file system of the folder.
+    fn sync_all(&self) -> Result<(), StoreError> {
+        let action = "sync the data folder";
+        let folder = File::open(&self.root).map_err(StoreError::io(action))?;
+        sync_file_system(&folder).map_err(StoreError::io(action))
     }
 
     /// Makes a folder and those above it, and makes them last.
-    fn make_folder(&self, folder: &Path) -> Result<(), StoreError> {
+    fn make_folder(&self, folder: &Path, last: Last) -> Result<(), StoreError> {
         let mut missing: Vec<&Path> = Vec::new();
         let mut at = folder;
         while at != self.root && !at.is_dir() {
@@ -134,6 +194,7 @@ impl Disk {
         }
         for folder in missing.into_iter().rev() {
             match fs::create_dir(folder) {
+                Ok(()) if last == Last::Together => {}
                 Ok(()) => sync_folder(folder.parent().unwrap_or(&self.root))?,
                 Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists && folder.is_dir() => {}
                 Err(source) => return Err(StoreError::Io { action: "make a folder", source }),
@@ -144,22 +205,51 @@ impl Disk {
 
     /// Deletes a file and the folders that it leaves empty.
     pub(crate) fn delete(&self, relative: &Path) -> Result<(), StoreError> {
+        // Not empty: it is the last one that changed.
+        sync_folder(&self.remove(relative)?)
+    }
+
+    /// Deletes files and the folders that they leave empty.
+    pub(crate) fn delete_all(&self, files: &[PathBuf]) -> Result<(), StoreError> {
+        if files.len() < MANY || !CAN_SYNC_ALL {
+            return files.iter().try_for_each(|file| self.delete(file));
+        }
+        files.iter().try_for_each(|file| self.remove(file).map(|_| ()))?;
+        self.sync_all()
+    }
+
+    /// Removes a file and the folders that it leaves empty; gives the folder that is left.
+    fn remove(&self, relative: &Path) -> Result<PathBuf, StoreError> {
         let place = self.place(relative)?;
         match fs::remove_file(&place) {
             Ok(()) => {}
             // Somebody was faster; it is gone either way.
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(self.root.clone()),
             Err(source) => return Err(StoreError::Io { action: "delete the file", source }),
         }
         let mut folder = place.parent();
         while let Some(at) = folder.filter(|at| *at != self.root && at.starts_with(&self.root)) {
             if fs::remove_dir(at).is_err() {
-                // Not empty: it is the last one that changed.
-                return sync_folder(at);
+                return Ok(at.to_owned());
             }
             folder = at.parent();
         }
-        sync_folder(&self.root)
+        Ok(self.root.clone())
+    }
+
+    /// The files right in a folder, in order; none if there is no such folder.
+    pub(crate) fn files(&self, folder: &Path) -> Vec<(PathBuf, Stamp)> {
+        let entries = self
+            .place(folder)
+            .and_then(|place| fs::read_dir(place).map_err(StoreError::io("look into the folder")));
+        let stamped = |entry: fs::DirEntry| {
+            let metadata = entry.metadata().ok().filter(fs::Metadata::is_file)?;
+            let hidden = entry.file_name().to_string_lossy().starts_with('.');
+            (!hidden).then(|| (folder.join(entry.file_name()), Stamp::of(&metadata)))
+        };
+        let mut files: Vec<_> = entries.into_iter().flatten().flatten().filter_map(stamped).collect();
+        files.sort_by(|a, b| a.0.cmp(&b.0));
+        files
     }
 
     /// Looks at all below the folder.
@@ -221,10 +311,23 @@ impl Disk {
     }
 }
 
-fn write_synced(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+fn write_new(path: &Path, bytes: &[u8], last: Last) -> std::io::Result<()> {
     let mut file = OpenOptions::new().write(true).create_new(true).open(path)?;
     file.write_all(bytes)?;
-    file.sync_all()
+    if last == Last::Each { file.sync_all() } else { Ok(()) }
+}
+
+/// Whether there is a call for that.
+const CAN_SYNC_ALL: bool = cfg!(target_os = "linux");
+
+#[cfg(target_os = "linux")]
+fn sync_file_system(folder: &File) -> std::io::Result<()> {
+    Ok(rustix::fs::syncfs(folder)?)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn sync_file_system(folder: &File) -> std::io::Result<()> {
+    folder.sync_all()
 }
 
 fn sync_folder(folder: &Path) -> Result<(), StoreError> {

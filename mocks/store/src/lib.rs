@@ -7,10 +7,12 @@ mod groups;
 mod load;
 mod options;
 mod snapshot;
+mod specifications;
 mod store;
 mod watch;
 
 pub use error::{LoadProblem, StoreError, StoreErrorKind};
 pub use options::StoreOptions;
 pub use snapshot::{FixtureFolder, Snapshot, Stored, StoredFixture};
+pub use specifications::KeptSpecification;
 pub use store::Store;

@@ -1,5 +1,7 @@
 //! The store: one writer at a time, readers that never wait.
 
+mod batch;
+
 use std::collections::HashMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -18,6 +20,7 @@ use crate::error::{LoadProblem, StoreError};
 use crate::load::{self, FileContents, FileKind, with_slashes};
 use crate::options::StoreOptions;
 use crate::snapshot::{FixtureFolder, Snapshot, Stored, StoredFixture};
+use crate::specifications::Specifications;
 use crate::watch::Watcher;
 
 /// A file that was written this recently may be half written; it is read the next time.
@@ -54,6 +57,7 @@ pub(crate) struct Shared {
     pub(crate) disk: Option<Disk>,
     pub(crate) snapshot: ArcSwap<Snapshot>,
     writer: Mutex<Writer>,
+    specifications: Specifications,
 }
 
 /// What only the one writer needs.
@@ -84,8 +88,13 @@ impl Store {
             disk.clean();
         }
         let watch_every = options.watch_every.filter(|_| disk.is_some());
-        let shared =
-            Arc::new(Shared { options, disk, snapshot: ArcSwap::default(), writer: Mutex::default() });
+        let shared = Arc::new(Shared {
+            options,
+            disk,
+            snapshot: ArcSwap::default(),
+            writer: Mutex::default(),
+            specifications: Specifications::default(),
+        });
         shared.read_all(Duration::ZERO);
         let problems = shared.lock().problems.clone();
         let watcher = watch_every.map(|every| Watcher::start(&shared, every)).transpose();
@@ -155,23 +164,6 @@ impl Store {
         self.shared.put(checked)
     }
 
-    /// Adds or replaces scenarios from YAML, which is kept as it is: all of them or, if one is no good, none. (A disk
-    /// that fails on the way may leave some of them.) Cheaper than one after the other.
-    ///
-    /// # Errors
-    /// One of the texts is no scenario, or cannot be stored.
-    pub fn put_texts(&self, texts: &[String]) -> Result<Vec<Arc<Stored>>, StoreError> {
-        let mut checked = Vec::with_capacity(texts.len());
-        for text in texts {
-            let kind = FileKind::Scenario(Format::Yaml);
-            load::check_size(&kind, text.len() as u64, &self.shared.options)?;
-            let scenario = Scenario::parse(text, Format::Yaml).map_err(Box::new)?;
-            self.shared.options.check(&scenario, text)?;
-            checked.push((scenario, Arc::from(text.as_str())));
-        }
-        self.shared.put(checked)
-    }
-
     /// Adds or replaces a scenario.
     ///
     /// # Errors
@@ -206,6 +198,10 @@ impl Store {
         snapshot.scenarios.remove(&key);
         self.shared.publish(&writer, snapshot);
         Ok(())
+    }
+
+    pub(crate) fn kept(&self) -> (&Specifications, Option<&Disk>) {
+        (&self.shared.specifications, self.shared.disk.as_ref())
     }
 
     /// All scenarios, or those of a group, in the order of their keys.
@@ -388,64 +384,6 @@ impl Shared {
         writer.listeners.iter().for_each(|listener| {
             listener(&snapshot);
         });
-    }
-
-    fn put(&self, scenarios: Vec<(Scenario, Arc<str>)>) -> Result<Vec<Arc<Stored>>, StoreError> {
-        let mut writer = self.lock();
-        let mut snapshot = Snapshot::clone(&self.snapshot.load());
-        let new = scenarios
-            .iter()
-            .filter(|(scenario, _)| !snapshot.scenarios.contains_key(&scenario.key()))
-            .count();
-        if snapshot.scenarios.len() + new > self.options.max_scenarios {
-            return Err(StoreError::TooMany(snapshot.scenarios.len()));
-        }
-        let mut added = Vec::with_capacity(scenarios.len());
-        let mut failure = None;
-        for (scenario, text) in scenarios {
-            match self.put_one(&mut writer, &mut snapshot, scenario, text) {
-                Ok(stored) => added.push(stored),
-                Err(error) => {
-                    failure = Some(error);
-                    break;
-                }
-            }
-        }
-        if !added.is_empty() {
-            self.publish(&writer, snapshot);
-        }
-        failure.map_or(Ok(added), Err)
-    }
-
-    fn put_one(
-        &self,
-        writer: &mut Writer,
-        snapshot: &mut Snapshot,
-        scenario: Scenario,
-        text: Arc<str>,
-    ) -> Result<Arc<Stored>, StoreError> {
-        let key = Arc::new(scenario.key());
-        let present = snapshot.scenarios.get(&key).map(|stored| stored.file.clone());
-        // JSON files are not written, so a new one takes the place of such a file.
-        let (replaced, present) = match present {
-            Some(file) if file.extension().is_some_and(|extension| extension == "json") => (Some(file), None),
-            present => (None, present),
-        };
-        let file = present.unwrap_or_else(|| self.free_file(writer, &key));
-        if let Some(disk) = &self.disk {
-            let stamp = disk.write(&file, text.as_bytes())?;
-            writer.known.insert(file.clone(), stamp);
-            if let Some(replaced) = replaced {
-                disk.delete(&replaced)?;
-                writer.known.remove(&replaced);
-                writer.keys.remove(&replaced);
-            }
-        }
-        writer.problems.retain(|problem| problem.file != file);
-        writer.keys.insert(file.clone(), key.clone());
-        let stored = Arc::new(Stored { scenario, text, file, by_hand: false });
-        snapshot.scenarios.insert(key, stored.clone());
-        Ok(stored)
     }
 
     /// Where a new scenario goes: its usual file, or one beside it if another scenario of the same

@@ -21,15 +21,19 @@ pub(super) fn config(settings: &Settings) -> Result<RecordingConfig, Failure> {
         max_memory_bytes: settings.size("max_record_bytes").saturating_mul(4),
         max_matched_bytes: settings.size("max_record_bytes"),
         upstream: upstream(settings)?,
-        guard: AddressGuard::public_only()
-            .allow(list(settings, "proxy_allow"))
-            .map_err(|error| usage("proxy_allow", &error))?,
+        guard: guard(settings)?,
     };
     Ok(RecordingConfig {
         recorder,
         proxy: Some(proxy_config(settings)?),
         authority_dir: authority_dir(settings),
     })
+}
+
+/// Where calls for others may go.
+pub(super) fn guard(settings: &Settings) -> Result<AddressGuard, Failure> {
+    let guard = AddressGuard::public_only().allow(list(settings, "proxy_allow"));
+    guard.map_err(|error| usage("proxy_allow", &error))
 }
 
 /// The folder of the certificate authority.
@@ -52,7 +56,7 @@ fn files(settings: &Settings) -> Result<FileOptions, Failure> {
     })
 }
 
-fn upstream(settings: &Settings) -> Result<UpstreamOptions, Failure> {
+pub(super) fn upstream(settings: &Settings) -> Result<UpstreamOptions, Failure> {
     let extra_roots = match settings.path("upstream_roots") {
         Some(path) => certificates(path).map_err(|error| usage("upstream_roots", &error))?,
         None => Vec::new(),

@@ -192,6 +192,7 @@ impl Flags {
         ];
         given.extend(named.into_iter().filter_map(|(name, value)| Some((name, value.clone()?))));
         given.extend(self.insecure_upstream.then(|| ("insecure_upstream", "true".to_owned())));
+        given.extend(self.validate_requests.then(|| ("validate_requests", "true".to_owned())));
         given.extend(self.tls.then(|| ("tls", "true".to_owned())));
         Ok(given)
     }

@@ -38,6 +38,12 @@ pub(crate) const SETTINGS: &[Setting] = &[
     setting("admin_token", Kind::Secret, "", "token that the admin API wants"),
     setting("admin_token_file", Kind::Text, "", "file with that token"),
     setting("admin_origins", Kind::Text, "", "origins whose web pages may use the admin API, with commas"),
+    setting(
+        "validate_requests",
+        Kind::Switch,
+        "false",
+        "refuse requests that a specification does not allow",
+    ),
     setting("match_query_regex", Kind::Names, ".", "query parameters that tell recordings apart"),
     setting("match_header_regex", Kind::Names, "Target", "headers that tell recordings apart"),
     setting("match_body", Kind::BodyMatch, "shape", "how request bodies tell recordings apart"),

@@ -7,9 +7,11 @@ use api_mock_scenario::literal;
 use serde_json::Value;
 
 use super::{ImportOptions, SharedPlanner};
-use crate::plan::{Escape, Flat, Plan, escaped_literal, json_template, text_template, xml_template};
+use crate::plan::{
+    Escape, Flat, Plan, escaped_literal, form_template, json_template, text_template, xml_template,
+};
 use crate::schema::{Direction, SchemaId, Schemas};
-use crate::spec::{Header, Media, essence};
+use crate::spec::{Header, Media, essence, is_xml};
 
 /// A body of an answer.
 #[derive(Clone, Debug)]
@@ -25,6 +27,7 @@ pub(super) struct Made {
 pub(super) struct Bodies<'s> {
     schemas: &'s Schemas,
     planner: SharedPlanner<'s>,
+    flat: Flat<'s>,
     options: &'s ImportOptions,
     /// Bodies that were made already: many responses share their schemas.
     known: std::collections::HashMap<(SchemaId, Kind), Vec<Result<Made, String>>>,
@@ -34,15 +37,18 @@ pub(super) struct Bodies<'s> {
 enum Kind {
     Json,
     Xml,
+    Form,
     Text,
 }
 
 impl Kind {
     fn of(media: &Media) -> Kind {
         let name = essence(&media.name);
-        if media.is_json() || name.contains("form") {
+        if name == "application/x-www-form-urlencoded" {
+            Kind::Form
+        } else if media.is_json() || name.contains("form") {
             Kind::Json
-        } else if name.ends_with("/xml") || name.ends_with("+xml") {
+        } else if is_xml(&name) {
             Kind::Xml
         } else {
             Kind::Text
@@ -52,7 +58,8 @@ impl Kind {
 
 impl<'s> Bodies<'s> {
     pub(super) fn new(schemas: &'s Schemas, options: &'s ImportOptions, planner: SharedPlanner<'s>) -> Self {
-        Bodies { schemas, planner, options, known: std::collections::HashMap::new() }
+        let flat = Flat::new(schemas, Direction::Response);
+        Bodies { schemas, planner, flat, options, known: std::collections::HashMap::new() }
     }
 
     /// The bodies of a media type: several if its schema has alternatives, or if there are only
@@ -77,8 +84,8 @@ impl<'s> Bodies<'s> {
                 let plan = plan.map_err(|error| error.why().to_owned())?;
                 let branch = variant.is_some().then_some(at);
                 let patterns = match kind {
-                    Kind::Json => Flat::of(self.schemas, schema, branch, Direction::Response),
-                    Kind::Xml | Kind::Text => String::new(),
+                    Kind::Json => self.flat.of(schema, branch),
+                    Kind::Xml | Kind::Form | Kind::Text => String::new(),
                 };
                 Ok(Made {
                     variant,
@@ -119,6 +126,7 @@ fn template(plan: &Arc<Plan>, kind: Kind) -> String {
     use crate::plan::PlanNode::{Array, FreeObject, Object};
     match kind {
         Kind::Xml => xml_template(plan),
+        Kind::Form => form_template(plan),
         // Objects in a media type that is unknown here are shown as JSON.
         Kind::Text if !matches!(plan.node, Array { .. } | Object(_) | FreeObject) => {
             text_template(plan, Escape::None)
@@ -134,6 +142,7 @@ fn without_schema(media: &Media, kind: Kind) -> Vec<Result<Made, String>> {
     let template = match kind {
         Kind::Json => "{{RandDict}}",
         Kind::Xml => "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<root>{{RandWord 3 9}}</root>",
+        Kind::Form => "{{RandWord 3 9}}={{RandWord 3 9}}",
         Kind::Text => "{{RandSentence 3 9}}",
     };
     vec![Ok(Made { variant: None, template: template.into(), patterns: Rc::default() })]
@@ -142,7 +151,7 @@ fn without_schema(media: &Media, kind: Kind) -> Vec<Result<Made, String>> {
 fn from_example((name, value): &(Option<String>, Value), kind: Kind) -> Made {
     let template = match (value, kind) {
         // Texts of other media types stand in the specification as texts.
-        (Value::String(text), Kind::Xml | Kind::Text) => literal(text),
+        (Value::String(text), Kind::Xml | Kind::Form | Kind::Text) => literal(text),
         // And so does JSON, in some.
         (Value::String(text), Kind::Json)
             if serde_json::from_str::<Value>(text).is_ok_and(|value| value.is_object()) =>

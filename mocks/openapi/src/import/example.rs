@@ -28,6 +28,7 @@ pub(crate) fn planners(schemas: &Schemas, value_examples: bool) -> (SharedPlanne
 pub(crate) struct Examples<'s> {
     planner: SharedPlanner<'s>,
     schemas: &'s Schemas,
+    flat: Flat<'s>,
     known: HashMap<SchemaId, Result<Value, PlanError>>,
     patterns: HashMap<SchemaId, Rc<str>>,
     texts: HashMap<SchemaId, Rc<str>>,
@@ -35,7 +36,9 @@ pub(crate) struct Examples<'s> {
 
 impl<'s> Examples<'s> {
     pub(crate) fn new(schemas: &'s Schemas, planner: SharedPlanner<'s>) -> Self {
-        Examples { planner, schemas, known: HashMap::new(), patterns: HashMap::new(), texts: HashMap::new() }
+        let flat = Flat::new(schemas, Direction::Request);
+        let (known, patterns, texts) = (HashMap::new(), HashMap::new(), HashMap::new());
+        Examples { planner, schemas, flat, known, patterns, texts }
     }
 
     /// The first valid example that is given, or a valid value.
@@ -53,6 +56,11 @@ impl<'s> Examples<'s> {
         value
     }
 
+    /// The value as an XML document.
+    pub(crate) fn xml(&self, schema: SchemaId, value: &Value) -> String {
+        crate::request::xml_document(self.schemas, schema, value)
+    }
+
     /// The value as JSON, as it stands in a file.
     pub(crate) fn json(&mut self, schema: SchemaId, given: &[Value]) -> Rc<str> {
         if let Some(known) = self.texts.get(&schema).filter(|_| given.is_empty()) {
@@ -68,8 +76,12 @@ impl<'s> Examples<'s> {
 
     /// The patterns of the members of a body, as they stand in a file.
     pub(crate) fn patterns(&mut self, schema: SchemaId) -> Rc<str> {
-        let make = || literal(&Flat::of(self.schemas, schema, None, Direction::Request)).into();
-        self.patterns.entry(schema).or_insert_with(make).clone()
+        if let Some(known) = self.patterns.get(&schema) {
+            return known.clone();
+        }
+        let patterns: Rc<str> = literal(&self.flat.of(schema, None)).into();
+        self.patterns.insert(schema, patterns.clone());
+        patterns
     }
 
     /// What a parameter is sent as: names and values. Empty texts in paths are avoided, since

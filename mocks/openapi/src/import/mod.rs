@@ -29,7 +29,7 @@ pub struct ImportOptions {
     /// Where the specification comes from, for references in it that are relative: its file name,
     /// or its address. Empty if unknown.
     pub location: String,
-    /// Whether references to `http` and `https` addresses are followed.
+    /// Whether references to `http` and `https` addresses of other hosts than the specification's are followed.
     pub remote_references: bool,
     /// The group of the scenarios, instead of the specification's title.
     pub group: Option<String>,
@@ -91,6 +91,8 @@ pub enum ImportError {
 pub struct Import {
     /// The specification itself, with which requests and answers are checked.
     pub api: Api,
+    /// The group of the scenarios; none if the specification has no title and no group was told.
+    pub group: Option<String>,
     /// In the order of the specification.
     pub scenarios: Vec<Imported>,
     /// What was left out or changed, and where.
@@ -193,7 +195,8 @@ pub fn import(bytes: &[u8], options: &ImportOptions, loader: &dyn Loader) -> Res
     let problems = Problems::default();
     let api = read(bytes, options, loader, &problems)?;
     let scenarios = scenarios::scenarios(&api, options, &problems);
-    Ok(Import { api, scenarios, problems: problems.into_list() })
+    let group = names::named_group(&api, options);
+    Ok(Import { api, group, scenarios, problems: problems.into_list() })
 }
 
 impl Api {

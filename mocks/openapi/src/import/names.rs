@@ -48,10 +48,15 @@ pub(super) fn name(operation: &Operation, group: &str, path: &str, identity: &Id
 
 /// The group: the title, or what the path begins with.
 pub(super) fn group(api: &Api, options: &ImportOptions, path: &str) -> String {
+    named_group(api, options).unwrap_or_else(|| group_of(path))
+}
+
+/// The group, as far as the path does not matter.
+pub(super) fn named_group(api: &Api, options: &ImportOptions) -> Option<String> {
     let given = options.group.as_deref().unwrap_or(&api.title).trim();
     let clean = |c: char| if c.is_control() || matches!(c, '/' | '\\') { '-' } else { c };
     let group: String = given.chars().map(clean).collect();
-    if group.is_empty() { group_of(path) } else { group }
+    Some(group).filter(|group| !group.is_empty())
 }
 
 /// The path of the scenarios of an operation, and query parameters that stand in it (some

@@ -4,9 +4,9 @@ use api_mock_scenario::{RequestRules, Scenario, literal};
 use serde_json::{Value, json};
 
 use super::{Examples, ImportOptions};
-use crate::plan::scalar_pattern;
+use crate::plan::{form_encoded, scalar_pattern};
 use crate::problem::Problems;
-use crate::spec::{Api, Body, Location, Media, Operation, Parameter, SecurityScheme, Style};
+use crate::spec::{Api, Body, Location, Media, Operation, Parameter, SecurityScheme, Style, is_xml};
 
 /// What is the same for all scenarios of an operation.
 pub(super) fn parameters(
@@ -110,7 +110,18 @@ pub(super) fn body(rules: &mut RequestRules, body: &Body, media: &Media, example
     }
     let sent = if concrete { media.name.as_str() } else { "application/json" };
     rules.example_headers.set("Content-Type", sent);
-    let Some(schema) = media.schema else { return };
+    let Some(schema) = media.schema else {
+        // Anything will do, but there must be something.
+        let any = if media.is_json() {
+            "{}"
+        } else if is_xml(&media.name) {
+            "<root/>"
+        } else {
+            "example"
+        };
+        rules.example_contents = if body.required { any.to_owned() } else { String::new() };
+        return;
+    };
     let given: Vec<Value> = media.examples.iter().map(|(_, value)| value.clone()).collect();
     if media.is_json() {
         rules.match_contents = examples.patterns(schema).to_string();
@@ -120,9 +131,41 @@ pub(super) fn body(rules: &mut RequestRules, body: &Body, media: &Media, example
     let value = examples.value(schema, &given).ok();
     if media.name.contains("x-www-form-urlencoded") {
         rules.example_contents = value.map(|value| literal(&form(&value))).unwrap_or_default();
+    } else if media.name.starts_with("multipart/") {
+        rules
+            .example_headers
+            .set("Content-Type", format!("{}; boundary={BOUNDARY}", crate::spec::essence(sent)));
+        rules.example_contents = value.map(|value| literal(&parts(&value))).unwrap_or_default();
+    } else if is_xml(&media.name) {
+        rules.example_contents = match value {
+            // In the specification it stands as text.
+            Some(Value::String(text)) if text.trim_start().starts_with('<') => literal(&text),
+            Some(value) => literal(&examples.xml(schema, &value)),
+            None => String::new(),
+        };
     } else if let Some(Value::String(text)) = value {
         rules.example_contents = literal(&text);
     }
+}
+
+/// Between the parts of examples.
+const BOUNDARY: &str = "example-boundary";
+
+/// An object as a form with files.
+fn parts(value: &Value) -> String {
+    let mut text = String::new();
+    for (name, value) in value.as_object().into_iter().flatten() {
+        let values = value.as_array().cloned().unwrap_or_else(|| vec![value.clone()]);
+        for value in values {
+            let name = name.replace(['"', '\r', '\n'], "_");
+            let kind = if value.is_object() { "Content-Type: application/json\r\n" } else { "" };
+            text.push_str(&format!(
+                "--{BOUNDARY}\r\nContent-Disposition: form-data; name=\"{name}\"\r\n{kind}\r\n"
+            ));
+            text.push_str(&format!("{}\r\n", super::example::plain(&value)));
+        }
+    }
+    format!("{text}--{BOUNDARY}--\r\n")
 }
 
 /// An object as a form.
@@ -131,10 +174,10 @@ fn form(value: &Value) -> String {
         Value::Array(items) => {
             let each = items
                 .iter()
-                .map(|item| format!("{}={}", encoded(name), encoded(&super::example::plain(item))));
+                .map(|item| format!("{}={}", form_encoded(name), form_encoded(&super::example::plain(item))));
             each.collect::<Vec<_>>().join("&")
         }
-        value => format!("{}={}", encoded(name), encoded(&super::example::plain(value))),
+        value => format!("{}={}", form_encoded(name), form_encoded(&super::example::plain(value))),
     };
     value
         .as_object()
@@ -144,15 +187,6 @@ fn form(value: &Value) -> String {
         .filter(|pair| !pair.is_empty())
         .collect::<Vec<_>>()
         .join("&")
-}
-
-fn encoded(text: &str) -> String {
-    let keep = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~');
-    let mut out = String::new();
-    for byte in text.bytes() {
-        if keep(byte) { out.push(char::from(byte)) } else { out.push_str(&format!("%{byte:02X}")) }
-    }
-    out
 }
 
 /// `x-request-id` as `X-Request-Id`.

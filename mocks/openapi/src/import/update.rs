@@ -68,7 +68,8 @@ pub fn update(stored: &[Stored], import: &Import) -> Update {
     let known: BTreeMap<&Key, &str> = stored.iter().map(|file| (&file.key, file.text.as_str())).collect();
     let mut update = Update::default();
     let mut wanted: HashSet<Key> = HashSet::new();
-    let mut groups: HashSet<&str> = HashSet::new();
+    // A specification that has no operation any more is still followed.
+    let mut groups: HashSet<&str> = import.group.as_deref().into_iter().collect();
     for imported in &import.scenarios {
         let key = imported.key();
         groups.insert(&imported.scenario.group);

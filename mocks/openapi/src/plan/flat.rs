@@ -2,8 +2,10 @@
 //! Whatever a schema allows, its map allows too.
 
 use std::collections::HashSet;
+use std::fmt::Write as _;
+use std::rc::Rc;
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::merge::{Chosen, Merged};
 use crate::schema::{Direction, SchemaId, Schemas, Types, pattern_for_search};
@@ -17,80 +19,137 @@ const INTEGER: &str = "__number__[+-]?[0-9]{1,10}";
 const NUMBER: &str = r"__number__[+-]?(([0-9]{1,10}(\.[0-9]{1,5})?)|(\.[0-9]{1,10}))";
 const BOOLEAN: &str = "__boolean__(false|true)";
 
-/// Collects the patterns of a schema.
+/// What a schema says, as far as it matters here.
+enum Step {
+    Nothing,
+    /// A pattern as a text of JSON.
+    Scalar(Rc<str>),
+    /// Of what kind the items are.
+    Items(Vec<SchemaId>),
+    /// The members, each with all that is said of it.
+    Members(Vec<(Box<str>, Vec<SchemaId>)>),
+}
+
+/// Collects the patterns of schemas. What it found out about a schema it remembers, since many bodies hold the same.
 pub(crate) struct Flat<'s> {
     schemas: &'s Schemas,
     direction: Direction,
-    patterns: Map<String, Value>,
-    /// Keys that two different members have: nothing can be said of them.
-    twice: HashSet<String>,
+    /// By their numbers.
+    steps: Vec<Option<Rc<Step>>>,
 }
 
+/// The patterns of one body, in order.
+type Found = Vec<(String, Rc<str>)>;
+
 impl<'s> Flat<'s> {
-    /// The map for a body, as JSON text; empty if there is nothing to say. With `branch`, for a body that is
-    /// this one of several.
-    pub(crate) fn of(
-        schemas: &'s Schemas,
-        id: SchemaId,
-        branch: Option<usize>,
-        direction: Direction,
-    ) -> String {
-        let mut flat = Flat { schemas, direction, patterns: Map::new(), twice: HashSet::new() };
-        let mut ids = vec![id];
-        let mut chosen = Vec::new();
-        let open = Merged::of(schemas, &ids, &[]).open;
-        if let (Some(open), Some(branch)) = (open, branch)
-            && let Some(branch) = open.branches.get(branch)
-        {
-            ids.push(*branch);
-            chosen.push(Chosen { key: open.key, branch: *branch });
-        }
-        flat.collect(&ids, &chosen, "", 0);
-        for key in &flat.twice {
-            flat.patterns.remove(key);
-        }
-        if flat.patterns.is_empty() { String::new() } else { Value::Object(flat.patterns).to_string() }
+    pub(crate) fn new(schemas: &'s Schemas, direction: Direction) -> Self {
+        Flat { schemas, direction, steps: vec![None; schemas.len()] }
     }
 
-    fn collect(&mut self, ids: &[SchemaId], chosen: &[Chosen], key: &str, depth: u32) {
-        if depth > MAX_DEPTH || self.patterns.len() >= MAX_KEYS {
+    /// The map for a body, as JSON text; empty if there is nothing to say. With `branch`, for a body that is
+    /// this one of several.
+    pub(crate) fn of(&mut self, id: SchemaId, branch: Option<usize>) -> String {
+        let mut found = Found::new();
+        let open = Merged::of(self.schemas, &[id], &[]).open;
+        match branch.and_then(|branch| open.and_then(|open| Some((open.key, *open.branches.get(branch)?)))) {
+            Some((key, branch)) => {
+                let step = self.step(&[id, branch], &[Chosen { key, branch }]);
+                self.collect(&step, &mut String::new(), 0, &mut found);
+            }
+            None => self.below(&[id], &mut String::new(), 0, &mut found),
+        }
+        written(&found)
+    }
+
+    /// Adds what schemas say about what stands at a key.
+    fn below(&mut self, ids: &[SchemaId], key: &mut String, depth: u32, found: &mut Found) {
+        if depth > MAX_DEPTH || found.len() >= MAX_KEYS {
             return;
         }
+        let step = match ids {
+            [id] => match self.steps.get(id.0 as usize) {
+                Some(Some(known)) => Rc::clone(known),
+                _ => {
+                    let step = Rc::new(self.step(ids, &[]));
+                    if let Some(place) = self.steps.get_mut(id.0 as usize) {
+                        *place = Some(Rc::clone(&step));
+                    }
+                    step
+                }
+            },
+            ids => Rc::new(self.step(ids, &[])),
+        };
+        self.collect(&step, key, depth, found);
+    }
+
+    fn collect(&mut self, step: &Step, key: &mut String, depth: u32, found: &mut Found) {
+        match step {
+            Step::Nothing => {}
+            Step::Scalar(_) if key.is_empty() => {}
+            Step::Scalar(pattern) => found.push((key.clone(), Rc::clone(pattern))),
+            Step::Items(ids) => self.below(ids, key, depth + 1, found),
+            Step::Members(members) => {
+                let length = key.len();
+                for (name, ids) in members {
+                    if length > 0 {
+                        key.push('.');
+                    }
+                    key.push_str(name);
+                    self.below(ids, key, depth + 1, found);
+                    key.truncate(length);
+                }
+            }
+        }
+    }
+
+    fn step(&self, ids: &[SchemaId], chosen: &[Chosen]) -> Step {
         let merged = Merged::of(self.schemas, ids, chosen);
         // Where something is still to be chosen, a value may be of any of several kinds.
         if merged.open.is_some() || merged.never {
-            return;
+            return Step::Nothing;
         }
         if let Some(pattern) = scalar(&merged) {
-            if !key.is_empty() && self.patterns.insert(key.to_owned(), Value::String(pattern)).is_some() {
-                self.twice.insert(key.to_owned());
-            }
-            return;
+            return Step::Scalar(Value::String(pattern).to_string().into());
         }
         if merged.types == Types::ARRAY || (merged.types.is_any() && !merged.arrays.is_empty()) {
             let mut items: Vec<SchemaId> = merged.arrays.iter().filter_map(|rules| rules.items).collect();
             items.dedup();
             // All items have one key, so they must be of one kind.
-            if merged.arrays.iter().all(|rules| rules.prefix.is_empty()) && !items.is_empty() {
-                self.collect(&items, &[], key, depth + 1);
-            }
-            return;
+            let is_uniform = merged.arrays.iter().all(|rules| rules.prefix.is_empty());
+            return if is_uniform && !items.is_empty() { Step::Items(items) } else { Step::Nothing };
         }
+        let mut members = Vec::new();
         for rules in &merged.objects {
             for (name, id) in &rules.properties {
                 if self.direction.leaves_out(self.schemas.get(self.schemas.follow(*id))) {
                     continue;
                 }
-                let below = if key.is_empty() { name.to_string() } else { format!("{key}.{name}") };
                 let all: Vec<SchemaId> =
                     merged.objects.iter().filter_map(|rules| rules.property(name)).collect();
                 // Several schemas may speak of one member; the first of them speaks for all.
                 if all.first() == Some(id) {
-                    self.collect(&all, &[], &below, depth + 1);
+                    members.push((name.clone(), all));
                 }
             }
         }
+        Step::Members(members)
     }
+}
+
+/// The map as JSON text. Of keys that two different members have nothing can be said.
+fn written(found: &Found) -> String {
+    let mut known: HashSet<&str> = HashSet::with_capacity(found.len());
+    let twice: HashSet<&str> =
+        found.iter().map(|(key, _)| key.as_str()).filter(|key| !known.insert(key)).collect();
+    let mut text = String::new();
+    for (key, pattern) in found.iter().filter(|(key, _)| !twice.contains(key.as_str())) {
+        let key = Value::from(key.as_str());
+        let _ = write!(text, "{}{key}:{pattern}", if text.is_empty() { '{' } else { ',' });
+    }
+    if !text.is_empty() {
+        text.push('}');
+    }
+    text
 }
 
 /// The pattern of a scalar, with its type tag; `None` if it need not be one, or if nothing is known.

@@ -5,6 +5,7 @@ mod arrays;
 mod build;
 mod check;
 mod flat;
+mod form;
 mod merge;
 mod numbers;
 mod objects;
@@ -21,9 +22,12 @@ use crate::schema::{Fitted, Format, Pattern, SchemaId, Xml};
 
 pub(crate) use build::{PlanError, Planner};
 pub(crate) use flat::{Flat, scalar_pattern};
+pub(crate) use form::form_template;
 pub(crate) use sample::Sampler;
-pub(crate) use template::{Escape, escaped_literal, json_template, text_template};
-pub(crate) use xml::xml_template;
+pub(crate) use template::{
+    Escape, escaped_literal, escaped_text, form_encoded, json_template, text_template,
+};
+pub(crate) use xml::{xml_name, xml_template};
 
 /// What to generate.
 #[derive(Debug)]

@@ -15,6 +15,8 @@ pub(crate) enum Escape {
     None,
     /// As content or attribute of XML.
     Xml,
+    /// As a name or value of a form.
+    Form,
 }
 
 /// A template that prints JSON, over several lines.
@@ -198,19 +200,25 @@ fn text_choice(texts: &[&str]) -> String {
 /// A template that prints a scalar without quotes; lists have their items separated by commas.
 pub(crate) fn text_template(plan: &Plan, escape: Escape) -> String {
     match &plan.node {
-        PlanNode::Literal(value) => escaped(&plain_text(value), escape),
+        PlanNode::Literal(value) => escaped_text(&plain_text(value), escape),
         PlanNode::Choice(values) => {
             let texts: Vec<String> = values.iter().map(plain_text).collect();
             let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
-            let needs = escape == Escape::Xml && texts.iter().any(|text| text.contains(XML_SPECIAL));
-            wrapped(text_choice(&texts), needs)
+            let is_special = match escape {
+                Escape::None => false,
+                Escape::Xml => texts.iter().any(|text| text.contains(XML_SPECIAL)),
+                Escape::Form => texts.iter().any(|text| !text.chars().all(|c| c.is_ascii_alphanumeric())),
+            };
+            if is_special { wrapped(text_choice(&texts), escape) } else { text_choice(&texts) }
         }
         PlanNode::Text(text) => {
-            let plain = match &text.source {
-                TextSource::Pattern(fitted) => xml_is_plain(&fitted.text),
-                _ => true,
+            let is_plain = match (&text.source, escape) {
+                (_, Escape::None) => true,
+                (TextSource::Pattern(fitted), Escape::Xml) => xml_is_plain(&fitted.text),
+                (_, Escape::Xml) | (TextSource::Characters, Escape::Form) => true,
+                (_, Escape::Form) => false,
             };
-            wrapped(text_source(text), escape == Escape::Xml && !plain)
+            if is_plain { text_source(text) } else { wrapped(text_source(text), escape) }
         }
         PlanNode::Array { prefix, item, .. } => {
             let items = prefix.iter().chain(item).map(|plan| text_template(plan, escape));
@@ -238,13 +246,12 @@ fn xml_is_plain(expression: &str) -> bool {
         && !expression.contains("[#-")
 }
 
-fn wrapped(template: String, needs_escape: bool) -> String {
-    if !needs_escape {
-        return template;
-    }
+/// A template whose only call has its special characters escaped. Those with text around calls need that not.
+fn wrapped(template: String, escape: Escape) -> String {
+    let function = if escape == Escape::Form { "urlquery" } else { "html" };
     match template.strip_prefix("{{").and_then(|rest| rest.strip_suffix("}}")) {
-        Some(call) => format!("{{{{html ({call})}}}}"),
-        None => template,
+        Some(call) if !call.contains("}}") => format!("{{{{{function} ({call})}}}}"),
+        _ => template,
     }
 }
 
@@ -256,12 +263,27 @@ fn plain_text(value: &Value) -> String {
     }
 }
 
-fn escaped(text: &str, escape: Escape) -> String {
+/// A text as it stands in a form or a query.
+pub(crate) fn form_encoded(text: &str) -> String {
+    let mut out = String::new();
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {
+            out.push(char::from(byte));
+        } else {
+            out.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    out
+}
+
+/// A text as the template that prints it.
+pub(crate) fn escaped_text(text: &str, escape: Escape) -> String {
     let text = match escape {
         Escape::None => text.to_owned(),
         Escape::Xml => {
             text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
         }
+        Escape::Form => form_encoded(text),
     };
     literal(&text)
 }

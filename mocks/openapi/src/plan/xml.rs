@@ -29,16 +29,21 @@ fn new_line(depth: usize) -> String {
 /// What an element is called: as the schema wants, or as the member.
 fn element_name(plan: &Plan, usual: &str) -> String {
     let xml = plan.xml.as_deref();
-    let name = xml.and_then(|xml| xml.name.as_deref()).unwrap_or(usual);
+    let name = xml_name(xml.and_then(|xml| xml.name.as_deref()).unwrap_or(usual));
+    match xml.and_then(|xml| xml.prefix.as_deref()) {
+        Some(prefix) => format!("{prefix}:{name}"),
+        None => name,
+    }
+}
+
+/// A name that an element can have.
+pub(crate) fn xml_name(name: &str) -> String {
     let good = |c: char| if c.is_alphanumeric() || matches!(c, '_' | '-' | '.' | ':') { c } else { '_' };
     let mut name: String = name.chars().map(good).collect();
     if !name.starts_with(|c: char| c.is_alphabetic() || c == '_') {
         name.insert(0, '_');
     }
-    match xml.and_then(|xml| xml.prefix.as_deref()) {
-        Some(prefix) => format!("{prefix}:{name}"),
-        None => name,
-    }
+    name
 }
 
 fn element(text: &mut String, plan: &Plan, name: &str, depth: usize) {

@@ -2,8 +2,8 @@
 
 use serde_json::{Map, Number, Value};
 
-use crate::schema::{Schema, SchemaId, Schemas, Types};
-use crate::spec::{Api, Parameter, Style};
+use crate::schema::{ObjectRules, Schema, SchemaId, Schemas, Types};
+use crate::spec::{Api, Location, Parameter, Style};
 
 /// What was sent for a parameter.
 #[derive(Debug)]
@@ -47,15 +47,16 @@ pub(super) fn raw(parameter: &Parameter, pairs: &[(String, String)], api: &Api) 
     }
 }
 
+/// What a text stands for.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Kind {
+pub(super) enum Kind {
     Scalar,
     List,
     Object,
 }
 
 impl Kind {
-    fn of(schemas: &Schemas, id: SchemaId) -> Kind {
+    pub(super) fn of(schemas: &Schemas, id: SchemaId) -> Kind {
         let types = types(schemas, id, 0);
         let schema = schemas.get(schemas.follow(id));
         if types == Types::ARRAY || (types.is_any() && schema.array.is_some()) {
@@ -92,7 +93,16 @@ fn types(schemas: &Schemas, id: SchemaId, depth: u32) -> Types {
 }
 
 /// The properties of a schema, with those that it takes over from others.
-fn properties(schemas: &Schemas, id: SchemaId) -> Vec<(String, SchemaId)> {
+pub(super) fn properties(schemas: &Schemas, id: SchemaId) -> Vec<(String, SchemaId)> {
+    let mut list = Vec::new();
+    for rules in object_rules(schemas, id) {
+        list.extend(rules.properties.iter().map(|(name, id)| (name.to_string(), *id)));
+    }
+    list
+}
+
+/// What a schema says of objects, itself and by way of others.
+fn object_rules(schemas: &Schemas, id: SchemaId) -> Vec<&ObjectRules> {
     let mut list = Vec::new();
     let mut waiting = vec![id];
     let mut seen = Vec::new();
@@ -103,14 +113,25 @@ fn properties(schemas: &Schemas, id: SchemaId) -> Vec<(String, SchemaId)> {
         }
         seen.push(id);
         let schema = schemas.get(id);
-        let own = schema.object.iter().flat_map(|rules| &rules.properties);
-        list.extend(own.map(|(name, id)| (name.to_string(), *id)));
+        list.extend(schema.object.as_deref());
         if let Some(logic) = &schema.logic {
             waiting.extend(logic.all_of.iter().chain(&logic.one_of).chain(&logic.any_of));
         }
         waiting.extend(schema.reference);
     }
     list
+}
+
+/// Adds empty lists where there must be lists that may be empty: forms and XML have no other way to write those.
+pub(super) fn add_empty_lists(schemas: &Schemas, id: SchemaId, members: &mut Map<String, Value>) {
+    let all = object_rules(schemas, id);
+    for name in all.iter().flat_map(|rules| &rules.required) {
+        let Some(id) = all.iter().find_map(|rules| rules.property(name)) else { continue };
+        let least = schemas.get(schemas.follow(id)).array.as_ref().map_or(0, |rules| rules.min);
+        if least == 0 && Kind::of(schemas, id) == Kind::List && !members.contains_key(&**name) {
+            members.insert(name.to_string(), Value::Array(Vec::new()));
+        }
+    }
 }
 
 /// The value of a parameter.
@@ -126,6 +147,7 @@ pub(super) fn value(parameter: &Parameter, raw: Raw, api: &Api) -> Result<Value,
         Raw::Members(members) => object(schemas, id, members),
         Raw::Text(text) => {
             let text = unprefixed(parameter, &text);
+            let in_header = parameter.location == Location::Header;
             match Kind::of(schemas, id) {
                 Kind::Scalar => scalar(schemas, id, text),
                 Kind::List if text.is_empty() => Value::Array(Vec::new()),
@@ -136,6 +158,8 @@ pub(super) fn value(parameter: &Parameter, raw: Raw, api: &Api) -> Result<Value,
                         schemas,
                         id,
                         items.map(|item| {
+                            // Commas of headers come with blanks.
+                            let item = if in_header { item.trim() } else { item };
                             item.strip_prefix(&name).filter(|_| is_matrix(parameter)).unwrap_or(item)
                         }),
                     )
@@ -222,7 +246,7 @@ pub(crate) fn object(schemas: &Schemas, id: SchemaId, members: Vec<(String, Stri
 }
 
 /// A text as the type that its schema wants, if it is one; else as text.
-fn scalar(schemas: &Schemas, id: SchemaId, text: &str) -> Value {
+pub(super) fn scalar(schemas: &Schemas, id: SchemaId, text: &str) -> Value {
     let types = types(schemas, id, 0);
     // A text is always a text, even `null` and `1`.
     if types.allows(Types::STRING) && !guesses(schemas.get(schemas.follow(id)), types) {

@@ -1,16 +1,29 @@
-//! Whether requests are what the specification wants.
+//! Whether requests, and answers, are what the specification wants.
 
 mod content;
 mod decode;
+mod multipart;
 mod route;
+mod security;
+mod xml;
 
+use std::borrow::Cow;
 use std::fmt;
+
+use serde_json::{Value, json};
 
 use crate::documents::percent_decoded;
 use crate::schema::{Direction, Violation};
 use crate::spec::{Api, Location, Operation, Parameter};
 
+use content::Sent;
 use decode::Raw;
+pub(crate) use route::Router;
+use route::Wanted;
+pub(crate) use xml::document as xml_document;
+
+/// What a body of another content type than those of the specification breaks.
+const CONTENT_TYPE: &str = "content-type";
 
 /// A request as it came.
 #[derive(Clone, Copy, Debug)]
@@ -33,25 +46,76 @@ impl<'r> RequestParts<'r> {
     }
 }
 
-/// Something about a request that the specification does not allow.
+/// An answer as it came.
+#[derive(Clone, Copy, Debug)]
+pub struct ResponseParts<'r> {
+    /// The status.
+    pub status: u16,
+    /// Names and values.
+    pub headers: &'r [(&'r str, &'r str)],
+    /// The body.
+    pub body: &'r [u8],
+}
+
+/// The value of a header; of one that is there several times, all of them.
+fn header<'r>(headers: &[(&str, &'r str)], name: &str) -> Option<Cow<'r, str>> {
+    let mut all =
+        headers.iter().filter(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| *value);
+    let first = all.next()?;
+    match all.next() {
+        None => Some(first.into()),
+        Some(second) => {
+            let list: Vec<&str> = [first, second].into_iter().chain(all).collect();
+            Some(list.join(",").into())
+        }
+    }
+}
+
+/// Something about a request, or an answer, that the specification does not allow. It holds no value that was sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RequestViolation {
-    /// `path`, `query`, `header`, `cookie` or `body`.
+    /// `path`, `query`, `header`, `cookie`, `body` or `security`; of an answer also `status`.
     pub part: &'static str,
-    /// The name of the parameter; empty for the body.
+    /// The name of the parameter or of the security scheme; empty for the body.
     pub name: String,
     /// Which part of its value, as a JSON pointer; empty for the whole.
     pub at: String,
     /// What is wrong with it.
     pub what: String,
+    /// What it breaks: a keyword of JSON Schema, or `content-type`, `syntax`, `security`.
+    pub keyword: &'static str,
+    /// What that wants: the types, the least number, the name of the missing member, the content types.
+    pub expected: Value,
+}
+
+impl RequestViolation {
+    /// For programs: `in`, `name`, `pointer`, `keyword`, `expected` and `message`.
+    #[must_use]
+    pub fn to_json(&self) -> Value {
+        json!({
+            "in": self.part, "name": self.name, "pointer": self.at, "keyword": self.keyword,
+            "expected": self.expected, "message": self.what,
+        })
+    }
+
+    /// The status that a service usually answers with: 401, 415 or 400.
+    #[must_use]
+    pub fn status(&self) -> u16 {
+        match self.keyword {
+            "security" => 401,
+            CONTENT_TYPE => 415,
+            _ => 400,
+        }
+    }
 }
 
 /// `query parameter "limit": is less than 1`.
 impl fmt::Display for RequestViolation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.part {
-            "body" => f.write_str("body")?,
+            "body" | "status" => f.write_str(self.part)?,
+            "security" => write!(f, "security {:?}", self.name)?,
             "header" => write!(f, "header {:?}", self.name)?,
             "cookie" => write!(f, "cookie {:?}", self.name)?,
             part => write!(f, "{part} parameter {:?}", self.name)?,
@@ -84,11 +148,20 @@ impl Api {
     /// # Errors
     /// There is none.
     pub fn find(&self, method: &str, path: &str) -> Result<&Operation, Refused> {
-        route::find(self, method, path).map(|(operation, _)| operation)
+        let (path, query) = path.split_once('?').unwrap_or((path, ""));
+        let wanted = Wanted { method, query: &pairs(query) };
+        self.route(path, &wanted).map(|(operation, _)| operation)
+    }
+
+    fn route(&self, path: &str, wanted: &Wanted<'_>) -> Result<(&Operation, route::Variables<'_>), Refused> {
+        let (index, variables) = self.router.find(&self.base_path, path, wanted)?;
+        let operation = self.operations.get(index).ok_or(Refused::UnknownPath)?;
+        Ok((operation, variables))
     }
 
     /// Everything about a request that its operation does not allow; nothing if it is as it should
-    /// be.
+    /// be. Credentials have to be there if the operation wants some; whether they are good is not asked. What the
+    /// specification does not speak of, such as other query parameters, is allowed.
     ///
     /// ```
     /// use api_mock_openapi::{ImportOptions, NoDocuments, RequestParts, parse};
@@ -109,9 +182,10 @@ impl Api {
     /// # Errors
     /// There is no such operation.
     pub fn check_request(&self, request: &RequestParts<'_>) -> Result<Vec<RequestViolation>, Refused> {
-        let (operation, variables) = route::find(self, request.method, request.path)?;
-        let mut violations = Vec::new();
         let query = pairs(request.query);
+        let wanted = Wanted { method: request.method, query: &query };
+        let (operation, variables) = self.route(request.path, &wanted)?;
+        let mut violations = Vec::new();
         let cookies = cookies(request);
         for parameter in &operation.parameters {
             let raw = match parameter.location {
@@ -119,14 +193,71 @@ impl Api {
                     let value = variables.iter().find(|(name, _)| *name == parameter.name);
                     value.map(|(_, value)| Raw::Text(value.clone()))
                 }
-                Location::Header => request.header(&parameter.name).map(|value| Raw::Text(value.to_owned())),
+                Location::Header => {
+                    header(request.headers, &parameter.name).map(|value| Raw::Text(value.into_owned()))
+                }
                 Location::Query => decode::raw(parameter, &query, self),
                 Location::Cookie => decode::raw(parameter, &cookies, self),
             };
             self.parameter(parameter, raw, &mut violations);
         }
-        content::check(self, operation, request, &mut violations);
+        let shown = security::Shown { request, query: &query, cookies: &cookies };
+        security::check(self, operation, &shown, &mut violations);
+        if let Some(body) = &operation.body {
+            let media = request.header("content-type").unwrap_or_default();
+            let sent = Sent { media, bytes: request.body, direction: Direction::Request };
+            match (request.body.is_empty(), body.required) {
+                (true, true) => {
+                    violations.push(RequestViolation { keyword: "required", ..body_violation("is missing") });
+                }
+                (true, false) => {}
+                (false, _) => content::check(self, &body.content, sent, &mut violations),
+            }
+        }
         Ok(violations)
+    }
+
+    /// Everything about an answer that its operation does not allow.
+    ///
+    /// ```
+    /// use api_mock_openapi::{ImportOptions, NoDocuments, ResponseParts, parse};
+    /// let spec = br#"{"openapi": "3.0.0", "info": {"title": "T", "version": "1"}, "paths": {"/pets": {"get": {
+    ///     "responses": {"200": {"description": "ok", "content": {"application/json": {"schema": {"type": "array"}}}}}}}}}"#;
+    /// let (api, _) = parse(spec, &ImportOptions::default(), &NoDocuments)?;
+    /// let operation = api.find("GET", "/pets").unwrap();
+    /// let headers = [("content-type", "application/json")];
+    /// let answer = ResponseParts { status: 200, headers: &headers, body: b"{}" };
+    /// let found = api.check_response(operation, &answer);
+    /// assert_eq!(found[0].to_string(), "body: is object, not array");
+    /// # Ok::<(), api_mock_openapi::ImportError>(())
+    /// ```
+    #[must_use]
+    pub fn check_response(&self, operation: &Operation, answer: &ResponseParts<'_>) -> Vec<RequestViolation> {
+        let status = answer.status.to_string();
+        let range = format!("{}XX", status.get(..1).unwrap_or_default());
+        let told = |wanted: &str| operation.responses.iter().find(|response| response.status == wanted);
+        let Some(response) = told(&status).or_else(|| told(&range)).or_else(|| told("default")) else {
+            let all: Vec<&str> = operation.responses.iter().map(|one| one.status.as_str()).collect();
+            let what = format!("is {status}, not {}", all.join(" or "));
+            return vec![RequestViolation {
+                part: "status",
+                keyword: "status",
+                expected: json!(all),
+                ..body_violation(what)
+            }];
+        };
+        let mut violations = Vec::new();
+        for wanted in &response.headers {
+            let parameter = wanted.as_parameter();
+            let value = header(answer.headers, &wanted.name).map(|value| Raw::Text(value.into_owned()));
+            self.parameter(&parameter, value, &mut violations);
+        }
+        if !response.content.is_empty() && !answer.body.is_empty() {
+            let media = header(answer.headers, "content-type").unwrap_or_default();
+            let sent = Sent { media: &media, bytes: answer.body, direction: Direction::Response };
+            content::check(self, &response.content, sent, &mut violations);
+        }
+        violations
     }
 
     fn parameter(&self, parameter: &Parameter, raw: Option<Raw>, violations: &mut Vec<RequestViolation>) {
@@ -136,21 +267,26 @@ impl Api {
             Location::Header => "header",
             Location::Cookie => "cookie",
         };
-        let mut add = |at: String, what: String| {
-            violations.push(RequestViolation { part, name: parameter.name.clone(), at, what });
+        let mut add = |Violation { at, what, keyword, expected }: Violation| {
+            let name = parameter.name.clone();
+            violations.push(RequestViolation { part, name, at, what, keyword, expected });
         };
+        let whole =
+            |what: String, keyword| Violation { at: String::new(), what, keyword, expected: Value::Null };
         let Some(raw) = raw else {
             if parameter.required {
-                add(String::new(), "is missing".to_owned());
+                add(Violation {
+                    expected: json!(parameter.name),
+                    ..whole("is missing".to_owned(), "required")
+                });
             }
             return;
         };
         match decode::value(parameter, raw, self) {
             Ok(value) => {
-                let found = self.schemas.validate(parameter.schema, &value, Direction::Request);
-                found.into_iter().for_each(|Violation { at, what }| add(at, what));
+                self.schemas.validate(parameter.schema, &value, Direction::Request).into_iter().for_each(add);
             }
-            Err(what) => add(String::new(), what),
+            Err(what) => add(whole(what, "syntax")),
         }
     }
 }
@@ -175,6 +311,13 @@ fn cookies(request: &RequestParts<'_>) -> Vec<(String, String)> {
         .collect()
 }
 
-pub(crate) fn body_violation(what: impl Into<String>) -> RequestViolation {
-    RequestViolation { part: "body", name: String::new(), at: String::new(), what: what.into() }
+fn body_violation(what: impl Into<String>) -> RequestViolation {
+    RequestViolation {
+        part: "body",
+        name: String::new(),
+        at: String::new(),
+        what: what.into(),
+        keyword: "",
+        expected: Value::Null,
+    }
 }

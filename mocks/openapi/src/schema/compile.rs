@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
+use super::address::ByAddress;
 use super::parts::{Said, dependent_required, xml_hints};
 use super::{
     ArrayRules, Bound, Contains, Discriminator, Logic, NumberRules, ObjectRules, Pattern, Schema, SchemaId,
@@ -34,7 +35,7 @@ pub(crate) struct Compiler<'d> {
     version: Version,
     nodes: Vec<Schema>,
     /// By the address of the text.
-    known: HashMap<usize, SchemaId>,
+    known: ByAddress<SchemaId>,
     waiting: VecDeque<(SchemaId, Node<'d>, Box<str>)>,
     patterns: HashMap<String, Arc<Pattern>>,
     /// How many references in a row are being followed.
@@ -48,7 +49,7 @@ impl<'d> Compiler<'d> {
             problems,
             version,
             nodes: Vec::new(),
-            known: HashMap::new(),
+            known: ByAddress::default(),
             waiting: VecDeque::new(),
             patterns: HashMap::new(),
             chain: 0,

@@ -1,5 +1,6 @@
 //! Schemas as a graph: every schema of the specification once, references resolved to numbers.
 
+mod address;
 mod compile;
 mod formats;
 mod parts;

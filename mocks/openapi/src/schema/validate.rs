@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use serde_json::{Map, Number, Value};
+use serde_json::{Map, Number, Value, json};
 
 use super::{
     ArrayRules, Bound, Format, Logic, NumberRules, ObjectRules, Schema, SchemaId, Schemas, StringRules, Types,
@@ -10,11 +10,16 @@ use super::{
 
 /// Something about a value that its schema does not allow.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Violation {
     /// Which part of the value, as a JSON pointer; empty for the whole.
     pub at: String,
     /// What is wrong with it.
     pub what: String,
+    /// The keyword of the schema that it breaks: `type`, `minimum`, `required` and so on.
+    pub keyword: &'static str,
+    /// What that keyword wants: the types, the least number, the name of the missing member.
+    pub expected: Value,
 }
 
 /// Which way a value goes. Members that are only read need not be sent, and those that are only
@@ -37,15 +42,19 @@ impl Direction {
     }
 }
 
-/// More violations than this are not looked for.
-const MAX_VIOLATIONS: usize = 50;
+/// More violations than this are not told.
+const MAX_VIOLATIONS: usize = 1000;
+/// Of a list of allowed values, so many are told.
+const MAX_TOLD: usize = 100;
+/// Pointers into what somebody sent are cut here, in characters.
+const LONGEST_POINTER: usize = 1000;
 /// How many schemas are applied to one value and its parts.
 const MAX_STEPS: u32 = 2_000_000;
 /// How deep schemas apply schemas.
 const MAX_DEPTH: u32 = 300;
 
 impl Schemas {
-    /// Everything about a value that its schema does not allow, up to fifty violations.
+    /// Everything about a value that its schema does not allow, up to a thousand violations.
     #[must_use]
     pub fn validate(&self, id: SchemaId, value: &Value, direction: Direction) -> Vec<Violation> {
         let mut check = Check::new(self, direction);
@@ -77,10 +86,12 @@ impl<'s> Check<'s> {
         Check { schemas, direction, violations: Vec::new(), silent: 0, failed: false, steps: 0, depth: 0 }
     }
 
-    fn fail(&mut self, at: &str, what: impl FnOnce() -> String) {
+    fn fail(&mut self, at: &str, keyword: &'static str, told: impl FnOnce() -> (String, Value)) {
         self.failed = true;
         if self.silent == 0 && self.violations.len() < MAX_VIOLATIONS {
-            self.violations.push(Violation { at: at.to_owned(), what: what() });
+            let (what, expected) = told();
+            let at = at.char_indices().nth(LONGEST_POINTER).map_or(at, |(end, _)| &at[..end]);
+            self.violations.push(Violation { at: at.to_owned(), what, keyword, expected });
         }
     }
 
@@ -103,7 +114,7 @@ impl<'s> Check<'s> {
         }
         self.steps += 1;
         if self.steps > MAX_STEPS || self.depth > MAX_DEPTH {
-            self.fail(at, || "the schema takes too long to check".to_owned());
+            self.fail(at, "", || ("the schema takes too long to check".to_owned(), Value::Null));
             return;
         }
         self.depth += 1;
@@ -116,12 +127,15 @@ impl<'s> Check<'s> {
             return;
         }
         if schema.never {
-            self.fail(at, || "nothing is allowed here".to_owned());
+            self.fail(at, "false", || ("nothing is allowed here".to_owned(), json!(false)));
             return;
         }
         let types = Types::of(value);
         if !schema.types.allows(types) {
-            self.fail(at, || format!("is {}, not {}", types.names_or("a number"), schema.types.names()));
+            self.fail(at, "type", || {
+                let names = schema.types.names();
+                (format!("is {}, not {names}", types.names_or("a number")), json!(names))
+            });
             return;
         }
         if let Some(id) = schema.reference {
@@ -153,12 +167,15 @@ impl<'s> Check<'s> {
         if let Some(allowed) = &values.enumeration
             && !allowed.iter().any(|one| equal(one, value))
         {
-            self.fail(at, || format!("is none of {}", shown(allowed)));
+            self.fail(at, "enum", || {
+                let told: Vec<&Value> = allowed.iter().take(MAX_TOLD).collect();
+                (format!("is none of {}", shown(allowed)), json!(told))
+            });
         }
         if let Some(constant) = &values.constant
             && !equal(constant, value)
         {
-            self.fail(at, || format!("is not {constant}"));
+            self.fail(at, "const", || (format!("is not {constant}"), constant.clone()));
         }
     }
 
@@ -166,20 +183,26 @@ impl<'s> Check<'s> {
         if rules.min > 0 || rules.max.is_some() {
             let length = text.chars().count() as u64;
             if length < rules.min {
-                self.fail(at, || format!("has {length} characters, {} at least are wanted", rules.min));
+                self.fail(at, "minLength", || {
+                    (format!("has {length} characters, {} at least are wanted", rules.min), json!(rules.min))
+                });
             }
             if let Some(max) = rules.max.filter(|max| length > *max) {
-                self.fail(at, || format!("has {length} characters, {max} at most are allowed"));
+                self.fail(at, "maxLength", || {
+                    (format!("has {length} characters, {max} at most are allowed"), json!(max))
+                });
             }
         }
         if let Some(pattern) = &rules.pattern
             && !pattern.is_match(text)
         {
-            self.fail(at, || format!("does not match {}", pattern.source()));
+            let source = pattern.source();
+            self.fail(at, "pattern", || (format!("does not match {source}"), json!(source)));
         }
         let check = rules.format.as_deref().and_then(Format::named).and_then(|format| format.check);
         if check.is_some_and(|check| !check(text)) {
-            self.fail(at, || format!("is not of the format {}", rules.format.as_deref().unwrap_or_default()));
+            let name = rules.format.as_deref().unwrap_or_default();
+            self.fail(at, "format", || (format!("is not of the format {name}"), json!(name)));
         }
     }
 
@@ -187,24 +210,36 @@ impl<'s> Check<'s> {
         let Some(value) = number.as_f64() else { return };
         if let Some(min) = rules.min.filter(|min| value < min.value || (min.exclusive && value == min.value))
         {
-            self.fail(at, || format!("is less than {}", min.shown("or equal to ")));
+            let keyword = if min.exclusive { "exclusiveMinimum" } else { "minimum" };
+            self.fail(at, keyword, || {
+                (format!("is less than {}", min.shown("or equal to ")), told_number(min.value))
+            });
         }
         if let Some(max) = rules.max.filter(|max| value > max.value || (max.exclusive && value == max.value))
         {
-            self.fail(at, || format!("is greater than {}", max.shown("or equal to ")));
+            let keyword = if max.exclusive { "exclusiveMaximum" } else { "maximum" };
+            self.fail(at, keyword, || {
+                (format!("is greater than {}", max.shown("or equal to ")), told_number(max.value))
+            });
         }
         if let Some(multiple) = rules.multiple_of.filter(|multiple| !is_multiple(value, *multiple)) {
-            self.fail(at, || format!("is not a multiple of {multiple}"));
+            self.fail(at, "multipleOf", || {
+                (format!("is not a multiple of {multiple}"), told_number(multiple))
+            });
         }
     }
 
     fn array(&mut self, rules: &ArrayRules, items: &[Value], at: &mut String) {
         let count = items.len() as u64;
         if count < rules.min {
-            self.fail(at, || format!("has {count} items, {} at least are wanted", rules.min));
+            self.fail(at, "minItems", || {
+                (format!("has {count} items, {} at least are wanted", rules.min), json!(rules.min))
+            });
         }
         if let Some(max) = rules.max.filter(|max| count > *max) {
-            self.fail(at, || format!("has {count} items, {max} at most are allowed"));
+            self.fail(at, "maxItems", || {
+                (format!("has {count} items, {max} at most are allowed"), json!(max))
+            });
         }
         for (index, item) in items.iter().enumerate() {
             if let Some(id) = rules.prefix.get(index).copied().or(rules.items) {
@@ -212,12 +247,14 @@ impl<'s> Check<'s> {
             }
         }
         if rules.unique && !all_different(items) {
-            self.fail(at, || "has the same item twice".to_owned());
+            self.fail(at, "uniqueItems", || ("has the same item twice".to_owned(), json!(true)));
         }
         if let Some(contains) = rules.contains {
             let found = items.iter().filter(|item| self.fits(contains.schema, item)).count() as u64;
             if found < contains.min || contains.max.is_some_and(|max| found > max) {
-                self.fail(at, || format!("has {found} items of those of which it must contain some"));
+                self.fail(at, "contains", || {
+                    (format!("has {found} items of those of which it must contain some"), json!(contains.min))
+                });
             }
         }
     }
@@ -241,15 +278,19 @@ impl<'s> Check<'s> {
     ) {
         for name in &rules.required {
             if !members.contains_key(&**name) && !self.may_be_missing(rules, name) {
-                self.fail(at, || format!("lacks {name:?}"));
+                self.fail(at, "required", || (format!("lacks {name:?}"), json!(name)));
             }
         }
         let count = members.len() as u64;
         if count < rules.min {
-            self.fail(at, || format!("has {count} members, {} at least are wanted", rules.min));
+            self.fail(at, "minProperties", || {
+                (format!("has {count} members, {} at least are wanted", rules.min), json!(rules.min))
+            });
         }
         if let Some(max) = rules.max.filter(|max| count > *max) {
-            self.fail(at, || format!("has {count} members, {max} at most are allowed"));
+            self.fail(at, "maxProperties", || {
+                (format!("has {count} members, {max} at most are allowed"), json!(max))
+            });
         }
         for (name, member) in members {
             self.member(rules, name, member, at);
@@ -257,7 +298,9 @@ impl<'s> Check<'s> {
         for (name, wanted) in &rules.dependent_required {
             if members.contains_key(&**name) {
                 for missing in wanted.iter().filter(|wanted| !members.contains_key(&***wanted)) {
-                    self.fail(at, || format!("has {name:?} and so must have {missing:?}"));
+                    self.fail(at, "dependentRequired", || {
+                        (format!("has {name:?} and so must have {missing:?}"), json!(missing))
+                    });
                 }
             }
         }
@@ -289,7 +332,9 @@ impl<'s> Check<'s> {
         }
         if let (false, Some(id)) = (known, rules.additional) {
             if self.schemas.get(id).never {
-                self.fail(at, || format!("must not have {name:?}"));
+                self.fail(at, "additionalProperties", || {
+                    (format!("must not have {:?}", cut(name)), json!(false))
+                });
             } else {
                 self.below(at, name, |check, at| check.apply(id, member, at));
             }
@@ -297,7 +342,9 @@ impl<'s> Check<'s> {
         if let Some(id) = rules.names
             && !self.fits(id, &Value::String(name.to_owned()))
         {
-            self.fail(at, || format!("must not have a member called {name:?}"));
+            self.fail(at, "propertyNames", || {
+                (format!("must not have a member called {:?}", cut(name)), Value::Null)
+            });
         }
     }
 
@@ -309,20 +356,20 @@ impl<'s> Check<'s> {
             self.apply(chosen, value, at);
         } else {
             if !logic.any_of.is_empty() && !logic.any_of.iter().any(|id| self.fits(*id, value)) {
-                self.none_fits(&logic.any_of, value, at);
+                self.none_fits("anyOf", &logic.any_of, value, at);
             }
             if !logic.one_of.is_empty() {
                 match logic.one_of.iter().filter(|id| self.fits(**id, value)).count() {
-                    0 => self.none_fits(&logic.one_of, value, at),
+                    0 => self.none_fits("oneOf", &logic.one_of, value, at),
                     1 => {}
-                    count => {
-                        self.fail(at, || format!("fits {count} of the schemas of which it must fit one"))
-                    }
+                    count => self.fail(at, "oneOf", || {
+                        (format!("fits {count} of the schemas of which it must fit one"), json!(1))
+                    }),
                 }
             }
         }
         if logic.not.is_some_and(|id| self.fits(id, value)) {
-            self.fail(at, || "is what is excluded".to_owned());
+            self.fail(at, "not", || ("is what is excluded".to_owned(), Value::Null));
         }
         if let Some(condition) = logic.condition {
             let next = if self.fits(condition, value) { logic.then } else { logic.otherwise };
@@ -333,7 +380,7 @@ impl<'s> Check<'s> {
     }
 
     /// Tells what is wrong with the only schema that the value could be meant for, if there is one.
-    fn none_fits(&mut self, ids: &[SchemaId], value: &Value, at: &mut String) {
+    fn none_fits(&mut self, keyword: &'static str, ids: &[SchemaId], value: &Value, at: &mut String) {
         let types = Types::of(value);
         let mut possible = ids.iter().filter(|id| {
             let schema = self.schemas.get(self.schemas.follow(**id));
@@ -341,7 +388,7 @@ impl<'s> Check<'s> {
         });
         match (possible.next(), possible.next()) {
             (Some(id), None) => self.apply(*id, value, at),
-            _ => self.fail(at, || format!("fits none of {} schemas", ids.len())),
+            _ => self.fail(at, keyword, || (format!("fits none of {} schemas", ids.len()), Value::Null)),
         }
     }
 }
@@ -367,6 +414,18 @@ impl Types {
         let names = self.names();
         if names.is_empty() { other.to_owned() } else { names }
     }
+}
+
+/// A whole number without a point.
+fn told_number(number: f64) -> Value {
+    // Whole numbers up to 2^53 are exact.
+    #[allow(clippy::cast_possible_truncation, reason = "it has no fraction, and is small enough")]
+    if number.fract() == 0.0 && number.abs() < 9e15 { json!(number as i64) } else { json!(number) }
+}
+
+/// A name that somebody sent, as far as it is needed to know it again.
+fn cut(name: &str) -> &str {
+    name.char_indices().nth(80).map_or(name, |(end, _)| &name[..end])
 }
 
 fn shown(values: &[Value]) -> String {

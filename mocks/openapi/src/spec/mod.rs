@@ -10,6 +10,7 @@ mod v3;
 
 use serde_json::Value;
 
+use crate::request::Router;
 use crate::schema::{SchemaId, Schemas};
 
 pub(crate) use read::{read, version};
@@ -44,6 +45,8 @@ pub struct Api {
     pub schemas: Schemas,
     /// How clients show who they are.
     pub security: Vec<SecurityScheme>,
+    /// From paths to operations.
+    pub(crate) router: Router,
 }
 
 /// A method of a path.
@@ -211,6 +214,22 @@ pub struct Requirement {
     pub scopes: Vec<String>,
 }
 
+impl Header {
+    /// As if it were sent.
+    pub(crate) fn as_parameter(&self) -> Parameter {
+        Parameter {
+            name: self.name.clone(),
+            location: Location::Header,
+            required: self.required,
+            schema: self.schema,
+            style: Style::Simple,
+            explode: false,
+            media: None,
+            examples: Vec::new(),
+        }
+    }
+}
+
 impl Media {
     /// Whether bodies are JSON. A range such as `*/*` counts as JSON.
     #[must_use]
@@ -223,6 +242,11 @@ pub(crate) fn is_json(media: &str) -> bool {
     let name = essence(media);
     matches!(name.as_str(), "application/json" | "text/json" | "*/*" | "application/*" | "application/x-json")
         || name.ends_with("+json")
+}
+
+pub(crate) fn is_xml(media: &str) -> bool {
+    let name = essence(media);
+    name.ends_with("/xml") || name.ends_with("+xml")
 }
 
 /// The media type in small letters, without parameters.

@@ -12,7 +12,7 @@ use std::sync::LazyLock;
 
 use api_mock_datagen::Rng;
 use api_mock_functions::{State, functions};
-use api_mock_openapi::{Direction, Import, ImportOptions, Imported, NoDocuments, import};
+use api_mock_openapi::{Direction, Import, ImportOptions, Imported, NoDocuments, ResponseParts, import};
 use api_mock_scenario::{Format, Scenario};
 use api_mock_template::time::CivilTime;
 use api_mock_template::{Context, Functions, Map, Template, Value};
@@ -51,6 +51,39 @@ pub fn own(name: &str) -> Vec<u8> {
 
 pub fn imported(bytes: &[u8]) -> Import {
     import(bytes, &ImportOptions::default(), &NoDocuments).unwrap()
+}
+
+/// What the scenarios answer, in whatever media type, is what the specification says, as far as it says anything.
+/// Gives how many were looked at that are not JSON.
+pub fn answers_are_valid(import: &Import, seeds: u64, what: &str) -> usize {
+    let mut count = 0;
+    for made in &import.scenarios {
+        let file = Text::new(&made.text());
+        count += usize::from(made.schema.is_none() && !made.scenario.response.contents.is_empty());
+        for seed in 0..seeds {
+            let scenario = answer(&file, seed);
+            let response = &scenario.response;
+            let headers: Vec<(&str, &str)> = response
+                .headers
+                .iter()
+                .flat_map(|(name, values)| values.iter().map(move |value| (name, value.as_str())))
+                .collect();
+            let status = response.status_code.fixed().unwrap();
+            let operation = &import.api.operations[made.operation];
+            let told = &operation.responses[made.response].status;
+            // What stands for a range or for all others is not told by its number.
+            let body = response.contents.as_text().unwrap_or_default();
+            let parts = ResponseParts { status, headers: &headers, body: body.as_bytes() };
+            let found = import.api.check_response(operation, &parts);
+            assert!(
+                found.is_empty(),
+                "{what}, {}, {told}: {found:?}\n{}\n{body}",
+                made.scenario.name,
+                made.text()
+            );
+        }
+    }
+    count
 }
 
 /// The JSON bodies of all scenarios are valid, for that many seeds. Gives how many were looked at.

@@ -3,10 +3,13 @@
 use std::sync::Arc;
 
 use api_mock_openapi::{ImportOptions, NoDocuments};
+use api_mock_store::Store;
+use bytes::Bytes;
 use http::{HeaderName, HeaderValue, StatusCode};
 
 use super::scenarios::query_value;
 use super::{Asked, blocking};
+use crate::documents::Documents;
 use crate::problem::Problem;
 use crate::reply::{self, Reply};
 use crate::rim::Rim;
@@ -15,15 +18,24 @@ use crate::specification::{ImportReport, SpecificationError, import_specificatio
 /// What an import did, in one line.
 const SUMMARY: HeaderName = HeaderName::from_static("x-mock-import");
 
-/// `POST /_oapi[?group=G][&report=true]`: YAML or JSON, whatever it is called. Answers with the scenarios; with
-/// `report=true`, with all that there is to say.
+/// `POST /_oapi[?group=G][&report=true][&url=U][&remote_refs=true]`: YAML or JSON, whatever it is called. With `url` the
+/// specification is there, or, if there is a body, came from there. Answers with the scenarios; with `report=true`, with
+/// all that there is to say.
 pub(super) async fn put(rim: &Rim, asked: Asked<'_>) -> Result<Reply, Problem> {
     let query = asked.head.uri.query().unwrap_or_default();
     let mut options = ImportOptions::default();
     options.group = query_value(query, "group");
     let wants_report = query_value(query, "report").is_some_and(|value| value == "true");
-    let (store, body) = (Arc::clone(&rim.store), asked.body);
-    let report = blocking(move || import_specification(&store, &body, &options, &NoDocuments, false)).await?;
+    options.remote_references = query_value(query, "remote_refs").is_some_and(|value| value == "true");
+    let source =
+        Source { url: query_value(query, "url"), body: asked.body, documents: rim.documents.clone() };
+    let store = Arc::clone(&rim.store);
+    let report = blocking(move || source.import(&store, options)).await?;
+    // Requests are checked by it from now on.
+    if let Some(validation) = rim.validation.clone() {
+        let looked = tokio::task::spawn_blocking(move || validation.look()).await;
+        looked.map_err(|error| Problem::internal(&error))?;
+    }
     let mut reply = if wants_report {
         reply::json(StatusCode::OK, &report)
     } else {
@@ -33,6 +45,41 @@ pub(super) async fn put(rim: &Rim, asked: Asked<'_>) -> Result<Reply, Problem> {
         reply.headers_mut().insert(SUMMARY, summary);
     }
     Ok(reply)
+}
+
+/// Where a specification and its documents are.
+struct Source {
+    url: Option<String>,
+    body: Bytes,
+    documents: Documents,
+}
+
+impl Source {
+    /// Never touches files: whoever asks may be on another machine.
+    fn import(self, store: &Store, mut options: ImportOptions) -> Result<ImportReport, Problem> {
+        if self.url.is_none() && !options.remote_references {
+            return Ok(import_specification(store, &self.body, &options, &NoDocuments, false)?);
+        }
+        let loader = self.documents.loader().map_err(|error| Problem::internal(&*error))?;
+        let mut body = self.body;
+        if let Some(url) = self.url {
+            if !(url.starts_with("http://") || url.starts_with("https://")) {
+                return Err(Problem::bad_request("`url` begins with http:// or https://"));
+            }
+            options.location = url;
+            if body.is_empty() {
+                let fetched = loader.fetch(&options.location);
+                let fetched = fetched.map_err(|error| {
+                    Problem::new(
+                        StatusCode::BAD_GATEWAY,
+                        format!("the specification cannot be fetched: {error}"),
+                    )
+                })?;
+                (options.location, body) = (fetched.url, fetched.bytes);
+            }
+        }
+        Ok(import_specification(store, &body, &options, &loader, false)?)
+    }
 }
 
 fn summary(report: &ImportReport) -> String {

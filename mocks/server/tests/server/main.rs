@@ -14,5 +14,6 @@ mod forward;
 mod recording;
 mod reference_files;
 mod specifications;
+mod validation;
 mod walk_through;
 mod wire;

@@ -2,7 +2,9 @@
 
 use std::path::PathBuf;
 
-use serde_json::Value;
+use api_mock_recorder::{AddressGuard, RecorderOptions};
+use api_mock_server::RecordingConfig;
+use serde_json::{Value, json};
 
 use crate::support::TestServer;
 use crate::support::http::{Answer, ask, get, upload};
@@ -174,4 +176,118 @@ fn specifications_of_real_services_are_imported_whole() {
         assert!(count > 0, "{}", file.display());
         assert_eq!(get(server.address, "/_scenarios").json().as_object().unwrap().len(), count);
     }
+}
+
+/// A service that has documents to be fetched.
+fn origin(documents: &[(&str, &str)]) -> TestServer {
+    let origin = TestServer::start();
+    for (path, text) in documents {
+        let name = path.replace(['/', '.'], "-");
+        let scenario = json!({"method": "GET", "name": name, "path": path, "response": {"contents": text}});
+        let json = [("Content-Type", "application/json")];
+        let answer = ask(origin.address, "POST", "/_scenarios", &json, scenario.to_string().as_bytes());
+        assert_eq!(answer.status, 200, "{}", answer.text());
+    }
+    origin
+}
+
+/// A server that may fetch from this machine.
+fn reaching() -> TestServer {
+    TestServer::with(|config, folder| {
+        let guard = AddressGuard::public_only().allow(["127.0.0.1"]).unwrap();
+        config.recording = Some(RecordingConfig {
+            recorder: RecorderOptions { guard, ..RecorderOptions::default() },
+            proxy: None,
+            authority_dir: folder.join(".ca"),
+        });
+    })
+}
+
+const SPREAD: &str = r"openapi: 3.0.0
+info: {title: Spread, version: '1'}
+paths: {/a: {get: {responses: {200: {description: ok, content: {application/json: {schema: {$ref: 'REF'}}}}}}}}
+";
+
+#[test]
+fn specifications_are_fetched_with_what_lies_beside_them() {
+    let origin = origin(&[
+        ("/specs/api.yaml", &SPREAD.replace("REF", "models/a.yaml#/A")),
+        ("/specs/models/a.yaml", "A: {type: object, required: [b], properties: {b: {$ref: '../../b.yaml'}}}"),
+        ("/b.yaml", "{type: string, enum: [fetched]}"),
+    ]);
+    let server = reaching();
+    let report =
+        import(&server, &format!("/_oapi?report=true&url=http://{}/specs/api.yaml", origin.address), "");
+    assert_eq!(report.status, 200, "{}", report.text());
+    assert_eq!(report.json()["problems"], json!([]));
+    assert_eq!(get(server.address, "/a").json(), json!({"b": "fetched"}));
+    // The same as text, from there.
+    let text = SPREAD.replace("REF", "/b.yaml");
+    let report =
+        import(&server, &format!("/_oapi?report=true&url=http://{}/specs/api.yaml", origin.address), &text);
+    assert_eq!(report.json()["problems"], json!([]));
+    assert_eq!(get(server.address, "/a").json(), json!("fetched"));
+}
+
+#[test]
+fn defect_l03_references_are_followed_only_where_that_is_allowed() {
+    let origin = origin(&[("/b.yaml", "{type: string, enum: [fetched]}")]);
+    let address = origin.address;
+    let problems = |server: &TestServer, target: &str, reference: &str| -> String {
+        let answer = import(server, target, &SPREAD.replace("REF", reference));
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        answer.json()["problems"].to_string()
+    };
+    let remote = format!("http://{address}/b.yaml");
+    // Not unless it is said.
+    assert!(problems(&reaching(), "/_oapi?report=true", &remote).contains("not followed unless"));
+    assert_eq!(problems(&reaching(), "/_oapi?report=true&remote_refs=true", &remote), "[]");
+    // Nothing that only this machine reaches, unless that is allowed.
+    let server = TestServer::start();
+    let told = problems(&server, "/_oapi?report=true&remote_refs=true", &remote);
+    assert!(told.contains("not public and not allowed"), "{told}");
+    let answer = import(&server, &format!("/_oapi?url={remote}"), "");
+    assert_eq!(answer.status, 502);
+    assert!(answer.text().contains("not public and not allowed"), "{}", answer.text());
+    // Files never.
+    for file in ["file:///etc/hostname", "/etc/hostname", "../../etc/hostname", "etc/hostname"] {
+        for target in ["/_oapi?report=true", "/_oapi?report=true&remote_refs=true"] {
+            assert_ne!(problems(&reaching(), target, file), "[]", "{file}");
+        }
+    }
+    assert_eq!(import(&server, "/_oapi?url=file:///etc/hostname", "").status, 400);
+}
+
+#[test]
+fn redirects_are_followed_some_times_and_answers_must_be_good() {
+    let origin = origin(&[("/api.yaml", &SPREAD.replace("REF", "b.yaml")), ("/b.yaml", "{type: integer}")]);
+    let redirect = |path: &str, to: &str| {
+        let scenario = format!(
+            "method: GET\nname: {}\npath: {path}\nresponse:\n    headers:\n        Location: [{to}]\n    status_code: 302\n",
+            &path[1..]
+        );
+        assert_eq!(upload(origin.address, &scenario).status, 200);
+    };
+    redirect("/moved", "/api.yaml");
+    redirect("/circle", "/circle");
+    let server = reaching();
+    let fetch =
+        |path: &str| import(&server, &format!("/_oapi?report=true&url=http://{}{path}", origin.address), "");
+    let report = fetch("/moved");
+    assert_eq!((report.status, &report.json()["problems"]), (200, &json!([])), "{}", report.text());
+    for (path, told) in [("/circle", "redirected too often"), ("/none", "404")] {
+        let answer = fetch(path);
+        assert_eq!(answer.status, 502);
+        assert!(answer.text().contains(told), "{}", answer.text());
+    }
+}
+
+#[test]
+fn a_specification_without_operations_removes_what_the_last_one_wrote() {
+    let server = TestServer::start();
+    assert_eq!(import(&server, "/_oapi", ACCOUNTS).status, 200);
+    let empty = "openapi: 3.0.1\ninfo: {title: Accounts, version: 1.0.0}\npaths: {}\n";
+    let report = import(&server, "/_oapi?report=true", empty).json();
+    assert_eq!(report["removed"].as_array().unwrap().len(), 4);
+    assert!(get(server.address, "/_scenarios").json().as_object().unwrap().is_empty());
 }

@@ -1,0 +1,87 @@
+//! A specification as it is kept: its text, the documents that it refers to, and how it was imported.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+
+use api_mock_openapi::{Api, Import, ImportOptions, LoadError, Loader, parse};
+use serde::{Deserialize, Serialize};
+
+/// A specification and all that is needed to read it again.
+#[derive(Debug, Default, Deserialize, Serialize)]
+pub(crate) struct Kept {
+    /// The groups of its scenarios.
+    pub(crate) groups: Vec<String>,
+    location: String,
+    remote_references: bool,
+    text: String,
+    /// The documents that it refers to, by their locations.
+    documents: BTreeMap<String, String>,
+}
+
+impl Kept {
+    pub(crate) fn new(
+        bytes: &[u8],
+        options: &ImportOptions,
+        import: &Import,
+        seen: Seen<'_>,
+    ) -> Option<Self> {
+        let mut groups: Vec<String> =
+            import.scenarios.iter().map(|made| made.scenario.group.clone()).collect();
+        groups.sort();
+        groups.dedup();
+        Some(Kept {
+            groups,
+            location: options.location.clone(),
+            remote_references: options.remote_references,
+            text: std::str::from_utf8(bytes).ok()?.to_owned(),
+            documents: seen.documents.into_inner(),
+        })
+    }
+
+    pub(crate) fn bytes(&self) -> Result<Vec<u8>, serde_json::Error> {
+        serde_json::to_vec(self)
+    }
+
+    /// Reads one again; a file that is a specification itself will do, too.
+    pub(crate) fn read(bytes: &[u8]) -> Result<Kept, String> {
+        if let Ok(kept) = serde_json::from_slice(bytes) {
+            return Ok(kept);
+        }
+        let text = String::from_utf8(bytes.to_vec()).map_err(|_| "it is not UTF-8".to_owned())?;
+        Ok(Kept { text, ..Kept::default() })
+    }
+
+    /// What it says.
+    pub(crate) fn parse(&self) -> Result<Api, String> {
+        let mut options = ImportOptions::default();
+        options.location.clone_from(&self.location);
+        options.remote_references = self.remote_references;
+        let load = |location: &str| -> Result<Vec<u8>, LoadError> {
+            let document = self.documents.get(location);
+            document.map(|text| text.as_bytes().to_vec()).ok_or_else(|| "it was not there".into())
+        };
+        parse(self.text.as_bytes(), &options, &load).map(|(api, _)| api).map_err(|error| error.to_string())
+    }
+}
+
+/// A loader that remembers what it loaded.
+pub(crate) struct Seen<'l> {
+    loader: &'l dyn Loader,
+    documents: RefCell<BTreeMap<String, String>>,
+}
+
+impl<'l> Seen<'l> {
+    pub(crate) fn new(loader: &'l dyn Loader) -> Self {
+        Seen { loader, documents: RefCell::default() }
+    }
+}
+
+impl Loader for Seen<'_> {
+    fn load(&self, location: &str) -> Result<Vec<u8>, LoadError> {
+        let bytes = self.loader.load(location)?;
+        if let Ok(text) = std::str::from_utf8(&bytes) {
+            self.documents.borrow_mut().insert(location.to_owned(), text.to_owned());
+        }
+        Ok(bytes)
+    }
+}
