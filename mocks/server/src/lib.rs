@@ -11,6 +11,7 @@ mod listen;
 mod metrics;
 mod problem;
 mod recording;
+mod refused;
 mod reply;
 mod rim;
 mod routes;
@@ -20,7 +21,7 @@ mod tls;
 mod validation;
 mod watch;
 
-pub use config::{AdminToken, RecordingConfig, ServerConfig, ServerLimits, Timeouts};
+pub use config::{AdminToken, Credentials, RecordingConfig, ServerConfig, ServerLimits, Timeouts};
 pub use documents::WebDocuments;
 pub use error::StartError;
 pub use listen::Ended;

@@ -106,6 +106,7 @@ fn config(settings: &Settings) -> Result<ServerConfig, Failure> {
         admin_token: token.map(Into::into),
         asset_dir: settings.path("asset_dir").map(Into::into),
         validate_requests: settings.is_on("validate_requests"),
+        credentials: recording::list(settings, "credentials").collect(),
         chaos_private: settings.is_on("chaos_private"),
         recording: Some(recording::config(settings)?),
         ..ServerConfig::default()
