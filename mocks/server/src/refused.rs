@@ -37,12 +37,17 @@ pub(crate) fn reply(api: &Api, operation: &Operation, status: StatusCode, own: V
     reply
 }
 
-/// Some services say 422 where others say 400.
+/// Some services say 422 where others say 400, 403 where others say 401, and 400 where others say 415.
 fn documented_status(operation: &Operation, status: StatusCode) -> StatusCode {
-    let is_other = status == StatusCode::BAD_REQUEST
-        && documented(operation, status).is_none()
-        && operation.responses.iter().any(|response| response.status == "422");
-    if is_other { StatusCode::UNPROCESSABLE_ENTITY } else { status }
+    let other = match status {
+        StatusCode::BAD_REQUEST => StatusCode::UNPROCESSABLE_ENTITY,
+        StatusCode::UNAUTHORIZED => StatusCode::FORBIDDEN,
+        StatusCode::UNSUPPORTED_MEDIA_TYPE => StatusCode::BAD_REQUEST,
+        _ => return status,
+    };
+    let is_other = documented(operation, status).is_none()
+        && operation.responses.iter().any(|response| response.status == other.as_str());
+    if is_other { other } else { status }
 }
 
 fn documented(operation: &Operation, status: StatusCode) -> Option<&Response> {
