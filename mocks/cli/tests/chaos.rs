@@ -66,6 +66,8 @@ fn a_good_service_is_exit_code_0_and_the_seed_is_told() {
             &[url, &service.2, "--group=todos", "--times=7", "--dataDir=served", "--seed=3"],
         );
         assert_eq!((code, out.as_str()), (Some(0), "7 succeeded, 0 failed (seed 3)\n"), "{err}");
+        // There is no terminal: no bar.
+        assert_eq!(err, "");
     }
     let (code, out, err) = chaos(
         folder.path(),
@@ -114,4 +116,50 @@ fn a_dry_run_prints_requests_and_wrong_uses_are_told() {
         let (code, _, err) = chaos(folder.path(), &wrong);
         assert_eq!(code, Some(2), "{wrong:?}: {err}");
     }
+}
+
+/// On a terminal a bar says how far it is.
+#[test]
+fn there_is_a_bar_on_a_terminal() {
+    let folder = tempfile::tempdir().unwrap();
+    let service = start(folder.path(), "illo");
+    let line = format!(
+        "{} chaos --base_url {} --group todos --times 9 --dataDir served --seed 3",
+        env!("CARGO_BIN_EXE_api-mock-service"),
+        service.2
+    );
+    let made = Command::new("script")
+        .args(["--quiet", "--return", "--command", &line, "/dev/null"])
+        .current_dir(folder.path())
+        .stdin(Stdio::null())
+        .output();
+    let Ok(made) = made else {
+        eprintln!("skipped: there is no `script`, which makes terminals");
+        return;
+    };
+    let said = String::from_utf8_lossy(&made.stdout);
+    assert!(said.contains("\r\u{1b}[K[") && said.contains("of 9, 0 failed"), "{said:?}");
+    assert!(said.contains("9 succeeded, 0 failed (seed 3)"), "{said:?}");
+}
+
+#[test]
+fn secrets_are_shown_to_who_asks() {
+    let folder = tempfile::tempdir().unwrap();
+    let service = start(folder.path(), "illo");
+    let all = [
+        "--base_url",
+        &service.2,
+        "--group=todos",
+        "--dataDir=served",
+        "--dry-run",
+        "--times=1",
+        "-HApi-Key:hunter2",
+    ];
+    let (code, out, _) = chaos(folder.path(), &all);
+    assert_eq!(code, Some(0));
+    assert!(out.contains("-H 'api-key: ***'") && !out.contains("hunter2"), "{out}");
+    let (_, out, _) = chaos(folder.path(), &[&all[..], &["--show-secrets"]].concat());
+    assert!(out.contains("-H 'api-key: hunter2'"), "{out}");
+    let (code, _, err) = chaos(folder.path(), &[&all[..], &["--cacert", "none.pem"]].concat());
+    assert!(code == Some(2) && err.contains("--cacert none.pem"), "{err}");
 }

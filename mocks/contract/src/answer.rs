@@ -7,6 +7,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, Method, StatusCode};
 
 use crate::make::{Draw, template};
+use crate::secret;
 use crate::source::Contract;
 
 /// How much of a body is shown.
@@ -30,6 +31,7 @@ pub(crate) struct AnswerPlan {
     body: Option<BodyPattern>,
     assertions: Vec<Assertion>,
     has_body: bool,
+    show_secrets: bool,
 }
 
 #[derive(Debug)]
@@ -40,7 +42,7 @@ struct Assertion {
 }
 
 impl AnswerPlan {
-    pub(crate) fn new(contract: &Contract) -> AnswerPlan {
+    pub(crate) fn new(contract: &Contract, show_secrets: bool) -> AnswerPlan {
         let rules = &contract.scenario.response;
         let status = match rules.status_code {
             Status::Fixed(status) => Some(status),
@@ -56,7 +58,13 @@ impl AnswerPlan {
             body: patterns.map(BodyPattern::new),
             assertions: rules.assertions.iter().map(|text| Assertion::new(text)).collect(),
             has_body: contract.scenario.method != "HEAD" && !matches!(status, Some(204 | 205 | 304)),
+            show_secrets,
         }
+    }
+
+    /// Whether its rules look at what was sent.
+    pub(crate) fn wants_data(&self) -> bool {
+        !self.assertions.is_empty()
     }
 
     pub(crate) fn accepts(&self, status: StatusCode) -> bool {
@@ -92,9 +100,13 @@ impl AnswerPlan {
             if answer.body.is_empty() {
                 return Err("the answer has no body".to_owned());
             }
-            pattern.check(&answer.body).map_err(|reason| said(&reason, answer))?;
+            pattern.check(&answer.body).map_err(|reason| self.said(&reason, answer))?;
         }
-        self.assertions.iter().try_for_each(|assertion| assertion.check(answer, data, draw))
+        if self.assertions.is_empty() {
+            return Ok(());
+        }
+        let seen = seen(answer, data);
+        self.assertions.iter().try_for_each(|assertion| assertion.check(&seen, draw))
     }
 
     fn wrong_status(&self, answer: &Answer) -> String {
@@ -102,26 +114,36 @@ impl AnswerPlan {
         let got = answer.status.as_u16();
         format!(
             "failed to execute request with status {got} instead of {wanted} due to {}",
-            shown(&answer.body)
+            self.shown(&answer.body)
         )
     }
-}
 
-fn said(reason: &Reason, answer: &Answer) -> String {
-    match reason {
-        Reason::Field { name, missing: true } => format!("`{name}` is missing in the body of the answer"),
-        Reason::Field { name, .. } => {
-            format!("`{name}` in the body of the answer does not match its pattern")
+    fn said(&self, reason: &Reason, answer: &Answer) -> String {
+        match reason {
+            Reason::Field { name, missing: true } => format!("`{name}` is missing in the body of the answer"),
+            Reason::Field { name, .. } => {
+                format!("`{name}` in the body of the answer does not match its pattern")
+            }
+            _ => format!("the body of the answer does not match: {}", self.shown(&answer.body)),
         }
-        _ => format!("the body of the answer does not match: {}", shown(&answer.body)),
+    }
+
+    fn shown(&self, body: &[u8]) -> String {
+        if body.is_empty() {
+            return "no body".to_owned();
+        }
+        if self.show_secrets {
+            return begin(body);
+        }
+        match secret::without(body) {
+            Some(body) => begin(&body),
+            None => format!("{} bytes", body.len()),
+        }
     }
 }
 
 /// The begin of a body, on one line.
-fn shown(body: &[u8]) -> String {
-    if body.is_empty() {
-        return "no body".to_owned();
-    }
+fn begin(body: &[u8]) -> String {
     let text = String::from_utf8_lossy(body.get(..SHOWN).unwrap_or(body));
     let line: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
     if body.len() > SHOWN { format!("{line}…") } else { line }
@@ -134,11 +156,11 @@ impl Assertion {
         Assertion { template: template(&text), text }
     }
 
-    fn check(&self, answer: &Answer, data: &Value, draw: &mut Draw) -> Result<(), String> {
+    fn check(&self, seen: &Value, draw: &mut Draw) -> Result<(), String> {
         let Some(template) = &self.template else {
             return Err(format!("failed to assert '{}': it is no template", self.text));
         };
-        let value = draw.render(template, &seen(answer, data))?;
+        let value = draw.render(template, seen)?;
         match value.trim() {
             "true" => Ok(()),
             value => Err(format!("failed to assert '{}' with value '{value}'", self.text)),

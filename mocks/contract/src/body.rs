@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value as Json};
 
-use crate::make::{Draw, Maker, plain};
+use crate::make::{Draw, Maker, plain, sample};
 
 /// How a body is made.
 #[derive(Debug)]
@@ -29,12 +29,12 @@ const PLACES: usize = 100;
 impl BodyPlan {
     /// The body of a scenario. `examples` prefers its example to its patterns.
     pub(crate) fn new(example: &str, patterns: &str, examples: bool) -> BodyPlan {
-        let sample = plain(example).and_then(|text| serde_json::from_str::<Json>(&text).ok());
+        if examples && !example.trim().is_empty() {
+            return BodyPlan::Text(Maker::of_text(example));
+        }
+        let sample = sample(example).and_then(|text| serde_json::from_str::<Json>(&text).ok());
         let sample = sample.filter(|sample| sample.is_object() || sample.is_array());
         let rules = plain(patterns).and_then(|text| serde_json::from_str::<Map<String, Json>>(&text).ok());
-        if examples && !example.trim().is_empty() {
-            return BodyPlan::Text(Maker::Fixed(plain(example).unwrap_or_else(|| example.to_owned())));
-        }
         match (rules, sample) {
             (Some(rules), sample) if !rules.is_empty() => BodyPlan::Json(overlaid(sample, rules)),
             (_, Some(sample)) => BodyPlan::Json(Node::of(sample, 0)),
@@ -58,6 +58,7 @@ impl BodyPlan {
     pub(crate) fn make(&self, draw: &mut Draw) -> Result<Vec<u8>, String> {
         match self {
             BodyPlan::None => Ok(Vec::new()),
+            BodyPlan::Text(maker @ Maker::Template(_)) => Ok(on_one_line(&maker.text(draw)?).into_bytes()),
             BodyPlan::Text(maker) => maker.text(draw).map(String::into_bytes),
             BodyPlan::Json(node) => {
                 let value = node.make(draw)?;
@@ -65,6 +66,28 @@ impl BodyPlan {
             }
         }
     }
+}
+
+/// JSON without its line breaks, so that it fits into a line for a shell; what is no JSON stays as it is.
+fn on_one_line(text: &str) -> String {
+    if !text.trim_start().starts_with(['{', '[']) {
+        return text.to_owned();
+    }
+    let mut line = String::with_capacity(text.len());
+    let (mut in_text, mut is_escaped, mut is_begin) = (false, false, true);
+    for c in text.chars() {
+        if !in_text && (matches!(c, '\n' | '\r') || is_begin && matches!(c, ' ' | '\t')) {
+            is_begin = true;
+            continue;
+        }
+        is_begin = false;
+        if c == '"' && !is_escaped {
+            in_text = !in_text;
+        }
+        is_escaped = in_text && c == '\\' && !is_escaped;
+        line.push(c);
+    }
+    line
 }
 
 /// The sample with its parts replaced by what patterns make; parts that it has not are added.
@@ -260,6 +283,19 @@ mod tests {
             "id": 1, "items": [{"n": 9, "k": "keep"}, {"n": 9}], "a.b": "y", "none": null, "new": {"x": "w"}
         });
         assert_eq!(body, wanted);
+    }
+
+    #[test]
+    fn templates_of_bodies_are_rendered_onto_one_line() {
+        let now = CivilTime::from_unix(0, 0, 0, "UTC");
+        let mut draw = Draw { rng: Rng::seeded(3), data: Value::Nil, now };
+        let template = "{\n  \"a\": [\n    {{RandNumMinMax 5 6}}\n  ],\n  \"b\": \"x\\\" \\n\n  y\"\n}";
+        let body = BodyPlan::new(template, "", true).make(&mut draw).unwrap();
+        assert_eq!(String::from_utf8(body).unwrap(), "{\"a\": [5],\"b\": \"x\\\" \\n\n  y\"}");
+        // Patterns put their values into what the template makes.
+        let template = "{\"a\": [{{RandNumMinMax 5 6}}], \"b\": \"{{RandName}}\"}";
+        let body = BodyPlan::new(template, r#"{"b":"__string__z"}"#, false).make(&mut draw).unwrap();
+        assert_eq!(body, br#"{"a":[5],"b":"z"}"#);
     }
 
     #[test]

@@ -1,7 +1,10 @@
 //! A small HTTP/1.1 client: one connection for each worker, every wait and every body bounded.
 
+use std::future::{Future, poll_fn};
 use std::net::SocketAddr;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -11,7 +14,6 @@ use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
-use tokio::task::JoinHandle;
 use tokio_rustls::TlsConnector;
 
 use crate::answer::Answer;
@@ -57,10 +59,26 @@ impl Target {
             base_path,
             host: HeaderValue::from_str(authority.as_str()).map_err(|_| wrong())?,
             addresses,
-            tls: if is_tls { Some(tls(&host)?) } else { None },
+            tls: if is_tls { Some(tls(&host, options)?) } else { None },
             timeout: options.timeout,
             max_bytes: options.max_response_bytes,
         })
+    }
+}
+
+impl Target {
+    async fn connect(&self) -> Result<Connection, String> {
+        let stream =
+            TcpStream::connect(&*self.addresses).await.map_err(|error| told("cannot connect", &error))?;
+        // Small requests go out at once; a system that cannot do that is as good.
+        let _ = stream.set_nodelay(true);
+        match &self.tls {
+            None => handshake(stream).await,
+            Some((connector, name)) => {
+                let stream = connector.connect(name.clone(), stream).await;
+                handshake(stream.map_err(|error| told("TLS fails", &error))?).await
+            }
+        }
     }
 }
 
@@ -82,8 +100,14 @@ async fn look_up(host: &str, port: u16, options: &RunOptions) -> Result<Vec<Sock
     Ok(allowed)
 }
 
-fn tls(host: &str) -> Result<(TlsConnector, rustls::pki_types::ServerName<'static>), RunError> {
-    let roots = rustls::RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
+fn tls(
+    host: &str,
+    options: &RunOptions,
+) -> Result<(TlsConnector, rustls::pki_types::ServerName<'static>), RunError> {
+    let mut roots = rustls::RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
+    for root in &options.extra_roots {
+        roots.add(root.clone())?;
+    }
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let config = rustls::ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()?
@@ -94,15 +118,38 @@ fn tls(host: &str) -> Result<(TlsConnector, rustls::pki_types::ServerName<'stati
     Ok((TlsConnector::from(Arc::new(config)), name))
 }
 
-/// A connection; its task ends with it.
+/// Reads and writes as long as it is asked to.
+type Wire = Pin<Box<dyn Future<Output = Result<(), hyper::Error>> + Send>>;
+
+/// A connection. It has no task of its own, so a request wakes nobody but its worker; nothing happens on it between
+/// requests, and it ends with its worker.
 struct Connection {
     sender: http1::SendRequest<Full<Bytes>>,
-    task: JoinHandle<()>,
+    /// `None` when it has ended.
+    wire: Option<Wire>,
 }
 
-impl Drop for Connection {
-    fn drop(&mut self) {
-        self.task.abort();
+impl Connection {
+    /// Works on something for which the wire must be read or written.
+    async fn with<T>(wire: &mut Option<Wire>, work: impl Future<Output = T>) -> T {
+        let mut work = pin!(work);
+        poll_fn(|cx| {
+            if let Poll::Ready(done) = work.as_mut().poll(cx) {
+                return Poll::Ready(done);
+            }
+            if let Some(open) = wire
+                && open.as_mut().poll(cx).is_ready()
+            {
+                // What went wrong is told to who sends.
+                *wire = None;
+            }
+            work.as_mut().poll(cx)
+        })
+        .await
+    }
+
+    async fn is_ready(&mut self) -> bool {
+        Connection::with(&mut self.wire, self.sender.ready()).await.is_ok()
     }
 }
 
@@ -133,23 +180,26 @@ impl Client {
     async fn exchange(&mut self, request: &Prepared, begun: Instant) -> Result<Answer, String> {
         let mut kept = self.connection.take();
         if let Some(connection) = &mut kept
-            && connection.sender.ready().await.is_err()
+            && !connection.is_ready().await
         {
             kept = None;
         }
         let mut connection = match kept {
             Some(connection) => connection,
-            None => self.connect().await?,
+            None => self.target.connect().await?,
         };
-        let mut was_sent = connection.sender.try_send_request(self.wire(request)?).await;
+        let sent = connection.sender.try_send_request(self.wire(request)?);
+        let mut was_sent = Connection::with(&mut connection.wire, sent).await;
         // The service closed a connection that was kept, before it took the request: nothing happened there.
         if was_sent.as_mut().is_err_and(|error| error.take_message().is_some()) {
-            connection = self.connect().await?;
-            was_sent = connection.sender.try_send_request(self.wire(request)?).await;
+            connection = self.target.connect().await?;
+            let sent = connection.sender.try_send_request(self.wire(request)?);
+            was_sent = Connection::with(&mut connection.wire, sent).await;
         }
         let answer = was_sent.map_err(|error| told("no answer", &error.into_error()))?;
         let (head, body) = answer.into_parts();
-        let body = Limited::new(body, self.target.max_bytes).collect().await.map_err(|error| {
+        let body = Limited::new(body, self.target.max_bytes).collect();
+        let body = Connection::with(&mut connection.wire, body).await.map_err(|error| {
             if error.is::<LengthLimitError>() {
                 format!("the answer is larger than {} bytes", self.target.max_bytes)
             } else {
@@ -165,28 +215,13 @@ impl Client {
         let target = format!("{}{}", self.target.base_path, request.target);
         let mut wire = Request::new(Full::new(request.body.clone()));
         *wire.method_mut() = request.method.clone();
-        *wire.uri_mut() = target.parse().map_err(|_| "its path is no address".to_owned())?;
+        *wire.uri_mut() = Uri::try_from(target).map_err(|_| "its path is no address".to_owned())?;
         let headers = wire.headers_mut();
         headers.insert(HOST, self.target.host.clone());
         for (name, value) in &request.headers {
             headers.append(name.clone(), value.clone());
         }
         Ok(wire)
-    }
-
-    async fn connect(&self) -> Result<Connection, String> {
-        let stream = TcpStream::connect(&*self.target.addresses)
-            .await
-            .map_err(|error| told("cannot connect", &error))?;
-        // Small requests go out at once; a system that cannot do that is as good.
-        let _ = stream.set_nodelay(true);
-        match &self.target.tls {
-            None => handshake(stream).await,
-            Some((connector, name)) => {
-                let stream = connector.connect(name.clone(), stream).await;
-                handshake(stream.map_err(|error| told("TLS fails", &error))?).await
-            }
-        }
     }
 }
 
@@ -199,11 +234,7 @@ where
         .handshake(TokioIo::new(stream))
         .await
         .map_err(|error| told("cannot connect", &error))?;
-    let task = tokio::spawn(async move {
-        // What goes wrong is told to who sends.
-        let _ = connection.await;
-    });
-    Ok(Connection { sender, task })
+    Ok(Connection { sender, wire: Some(Box::pin(connection)) })
 }
 
 fn told(what: &str, error: &(dyn std::error::Error + 'static)) -> String {

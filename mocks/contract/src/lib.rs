@@ -7,10 +7,12 @@ mod client;
 mod curl;
 mod make;
 mod options;
+mod parts;
 mod plan;
 mod reach;
 mod report;
 mod run;
+mod secret;
 mod source;
 
 pub use options::{Data, RunError, RunOptions};

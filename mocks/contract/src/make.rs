@@ -50,6 +50,15 @@ pub(crate) fn plain(text: &str) -> Option<String> {
     Some(plain)
 }
 
+/// What a text of a file may be like: directives that are no constants are rendered once, always alike.
+pub(crate) fn sample(text: &str) -> Option<String> {
+    plain(text).or_else(|| {
+        let now = CivilTime::from_unix(0, 0, 0, "UTC");
+        let mut draw = Draw { rng: Rng::seeded(0), data: Value::Nil, now };
+        draw.render(&template(text)?, &Value::Nil).ok()
+    })
+}
+
 /// The JSON type that a pattern asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -93,6 +102,14 @@ impl Maker {
             ["__string__", "__number__", "__boolean__", "(__"].iter().any(|begin| plain.starts_with(begin))
                 || plain.starts_with('(') && plain.ends_with(')');
         if is_pattern { Maker::of_pattern(text) } else { Maker::Fixed(plain) }
+    }
+
+    /// Of a text in which nothing is a pattern.
+    pub(crate) fn of_text(text: &str) -> Maker {
+        match plain(text) {
+            Some(plain) => Maker::Fixed(plain),
+            None => template(text).map_or_else(|| Maker::Fixed(text.to_owned()), Maker::Template),
+        }
     }
 
     /// Of a pattern.

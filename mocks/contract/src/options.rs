@@ -1,9 +1,10 @@
 //! How a run is done.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use http::{HeaderName, HeaderValue};
+use rustls::pki_types::CertificateDer;
 
 use crate::reach::Reach;
 
@@ -49,6 +50,13 @@ pub struct RunOptions {
     pub reach: Reach,
     /// Make the requests, and send none.
     pub dry_run: bool,
+    /// What the time is for templates in requests; nothing for the system's. The same seed and time make the same
+    /// requests.
+    pub now: Option<SystemTime>,
+    /// Tell secrets in failures and dry runs, instead of `***`.
+    pub show_secrets: bool,
+    /// Authorities that services may have, besides those that everybody knows.
+    pub extra_roots: Vec<CertificateDer<'static>>,
 }
 
 impl Default for RunOptions {
@@ -67,6 +75,9 @@ impl Default for RunOptions {
             parameters: BTreeMap::new(),
             reach: Reach::Everything,
             dry_run: false,
+            now: None,
+            show_secrets: false,
+            extra_roots: Vec::new(),
         }
     }
 }

@@ -1,10 +1,11 @@
 //! Requests of a scenario: what can be worked out once is, the rest is drawn for each request.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use api_mock_datagen::text;
 use api_mock_matcher::ValuePattern;
-use api_mock_scenario::{Part, path_parts};
+use api_mock_scenario::{Part, Scenario, path_parts};
 use api_mock_template::{Map, Value};
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
@@ -16,6 +17,7 @@ use crate::body::BodyPlan;
 use crate::make::{Draw, Maker, plain};
 use crate::options::{Data, RunOptions};
 use crate::source::Contract;
+use crate::{parts, secret};
 
 /// What stays as it is in paths and queries.
 const PLAIN: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
@@ -42,6 +44,8 @@ pub(crate) struct Prepared {
     pub(crate) method: Method,
     /// Path and query, without the path of the base.
     pub(crate) target: String,
+    /// Which bytes of the target are secrets.
+    pub(crate) hidden: Vec<Range<usize>>,
     pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
     pub(crate) body: Bytes,
     /// What templates of the answer's rules see.
@@ -70,6 +74,10 @@ pub(crate) struct Plan {
     body: BodyPlan,
     given: Vec<(HeaderName, HeaderValue)>,
     extra: BTreeMap<String, String>,
+    /// Whether the members of a body are to be the parts of a form.
+    is_form_of_parts: bool,
+    /// Whether templates or rules look at what else was drawn.
+    pub(crate) wants_data: bool,
     pub(crate) answer: AnswerPlan,
 }
 
@@ -101,6 +109,9 @@ impl Plan {
             let fallback = body.is_json().then(|| "application/json".to_owned());
             headers.extend(said.or(fallback).map(|said| (CONTENT_TYPE, Maker::Fixed(said))));
         }
+        let is_form_of_parts = headers.iter().any(|(name, maker)| {
+            matches!(maker, Maker::Fixed(value) if *name == CONTENT_TYPE && parts::are_meant(value))
+        });
         let address = contract.address();
         let salt = fnv(address.as_bytes());
         Plan {
@@ -112,47 +123,62 @@ impl Plan {
             query: query(contract, options, examples),
             headers,
             body,
+            is_form_of_parts,
             given: options.headers.clone(),
             extra: options.parameters.clone(),
-            answer: AnswerPlan::new(contract),
+            wants_data: has_templates(&contract.scenario),
+            answer: AnswerPlan::new(contract, options.show_secrets),
             address,
         }
     }
 
     /// Draws a request.
     pub(crate) fn draw(&self, draw: &mut Draw, number: u64) -> Result<Prepared, String> {
-        let mut data: Map = self.extra.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
-        data.insert("_RequestCount", number);
-        draw.data = Value::from(data.clone());
-        let mut target = String::new();
+        let mut data = Map::new();
+        if self.wants_data {
+            data = self.extra.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+            data.insert("_RequestCount", number);
+            draw.data = Value::from(data.clone());
+        }
+        let (mut target, mut hidden) = (String::new(), Vec::new());
         for piece in &self.pieces {
             match piece {
                 Piece::Text(text) => target.push_str(text),
                 Piece::Variable { name, maker, takes_rest } => {
-                    let mut value = maker.text(draw)?;
-                    // A path without its variable is another path, and so is one that climbs.
-                    if value.is_empty() || matches!(value.as_str(), "." | "..") {
-                        value = text::word(&mut draw.rng).to_owned();
-                    }
+                    let value = variable(maker, draw)?;
+                    let begin = target.len();
                     if *takes_rest {
                         let parts = value.split('/').filter(|part| !matches!(*part, "" | "." | ".."));
                         let parts: Vec<String> = parts.map(encoded).collect();
                         target.push_str(&parts.join("/"));
                     } else {
-                        target.push_str(&encoded(&value));
+                        target.extend(utf8_percent_encode(&value, PLAIN));
                     }
-                    data.insert(name.as_str(), value);
+                    hidden.extend(secret::is_one(name).then_some(begin..target.len()));
+                    if self.wants_data {
+                        data.insert(name.as_str(), value);
+                    }
                 }
             }
         }
-        draw.data = Value::from(data.clone());
+        if self.wants_data {
+            draw.data = Value::from(data.clone());
+        }
         for (at, (name, maker)) in self.query.iter().enumerate() {
             let value = maker.text(draw)?;
             target.push(if at == 0 { '?' } else { '&' });
-            target.push_str(&format!("{}={}", encoded(name), encoded(&value)));
-            data.insert(name.as_str(), value);
+            target.extend(utf8_percent_encode(name, PLAIN));
+            target.push('=');
+            let begin = target.len();
+            target.extend(utf8_percent_encode(&value, PLAIN));
+            hidden.extend(secret::is_one(name).then_some(begin..target.len()));
+            if self.wants_data {
+                data.insert(name.as_str(), value);
+            }
         }
-        draw.data = Value::from(data);
+        if self.wants_data {
+            draw.data = Value::from(data);
+        }
         let mut headers = Vec::with_capacity(self.headers.len() + self.given.len());
         for (name, maker) in &self.headers {
             if !self.given.iter().any(|(given, _)| given == name) {
@@ -163,9 +189,40 @@ impl Plan {
             }
         }
         headers.extend(self.given.iter().cloned());
-        let body = self.body.make(draw)?.into();
-        Ok(Prepared { method: self.method.clone(), target, headers, body, data: draw.data.clone() })
+        let mut body = self.body.make(draw)?;
+        if self.is_form_of_parts
+            && let Some((form, content_type)) = parts::written(&body, &mut draw.rng)
+        {
+            body = form;
+            headers.iter_mut().filter(|(name, _)| *name == CONTENT_TYPE).for_each(|(_, value)| {
+                value.clone_from(&content_type);
+            });
+        }
+        let (method, data) = (self.method.clone(), draw.data.clone());
+        Ok(Prepared { method, target, hidden, headers, body: body.into(), data })
     }
+}
+
+/// A path without its variable is another path, and so is one that climbs.
+fn variable(maker: &Maker, draw: &mut Draw) -> Result<String, String> {
+    let value = maker.text(draw)?;
+    let is_none = value.is_empty() || matches!(value.as_str(), "." | "..");
+    Ok(if is_none { text::word(&mut draw.rng).to_owned() } else { value })
+}
+
+/// Whether anything of a request is a template.
+fn has_templates(scenario: &Scenario) -> bool {
+    let rules = &scenario.request;
+    let pairs = [
+        &rules.example_path_params,
+        &rules.example_query_params,
+        &rules.example_headers,
+        &rules.match_query_params,
+        &rules.match_headers,
+    ];
+    let values = pairs.into_iter().flat_map(|pairs| pairs.iter().map(|(_, value)| value));
+    let texts = [&rules.example_contents, &rules.match_contents, &rules.match_content_type];
+    values.chain(texts.into_iter().map(String::as_str)).any(|text| text.contains("{{"))
 }
 
 fn encoded(text: &str) -> String {
@@ -241,6 +298,8 @@ fn headers(contract: &Contract) -> Vec<(HeaderName, Maker)> {
         let matcher = ValuePattern::new(pattern);
         match headers.iter_mut().find(|(known, _)| *known == name) {
             Some((_, Maker::Fixed(value))) if matcher.matches(value) => {}
+            // Who writes a template knows what it makes.
+            Some((_, Maker::Template(_))) => {}
             Some((_, maker)) => *maker = Maker::of_pattern(pattern),
             // An empty value passes: nobody asks for this header.
             None if matcher.matches("") && name != CONTENT_TYPE => {}

@@ -14,7 +14,7 @@ pub struct Failure {
     pub execution: u64,
     /// What went wrong.
     pub reason: String,
-    /// The request, without secrets.
+    /// The request as a line for a shell; secrets are `***` in it unless they were asked for.
     pub curl: String,
 }
 
@@ -51,6 +51,8 @@ pub struct Report {
     pub not_sent: u64,
     /// The seed that makes these requests again.
     pub seed: u64,
+    /// The time that templates in them saw, in seconds since the begin of 1970.
+    pub now: i64,
     /// Each scenario.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub scenarios: Vec<ScenarioReport>,
@@ -142,7 +144,10 @@ impl Report {
             let _ =
                 writeln!(text, "{} scenarios were left out: they are errors of the mock", self.skipped.len());
         }
-        let _ = writeln!(text, "{} succeeded, {} failed (seed {})", self.succeeded, self.failed, self.seed);
+        // Who wants to see a failure again may need the time, too.
+        let now = if self.failed > 0 { format!(", now {}", self.now) } else { String::new() };
+        let _ =
+            writeln!(text, "{} succeeded, {} failed (seed {}{now})", self.succeeded, self.failed, self.seed);
         text
     }
 }

@@ -17,6 +17,7 @@ use crate::make::Draw;
 use crate::options::{RunError, RunOptions};
 use crate::plan::{Plan, Prepared};
 use crate::report::{Failure, Report, ScenarioReport};
+use crate::secret;
 use crate::source::Contract;
 
 /// Requests of one run.
@@ -56,6 +57,8 @@ struct Shared {
     begun: Instant,
     is_late: AtomicBool,
     now: CivilTime,
+    /// The same, since the begin of 1970.
+    seconds: i64,
     tally: Mutex<Tally>,
     progress: Arc<Progress>,
 }
@@ -89,13 +92,19 @@ pub async fn run(
     }
     progress.all.store(all, Ordering::Relaxed);
     let target = Target::find(base_url, &options).await?;
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let now = options.now.unwrap_or_else(SystemTime::now);
+    let since = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     let seconds = i64::try_from(since.as_secs()).unwrap_or(i64::MAX);
     let workers =
         options.concurrency.clamp(1, MAX_CONCURRENCY).min(usize::try_from(all).unwrap_or(usize::MAX));
+    let others: Vec<Plan> = skipped.iter().map(|contract| Plan::new(contract, &options)).collect();
+    let mut plans: Vec<Plan> = tried.iter().map(|contract| Plan::new(contract, &options)).collect();
+    // Answers to one may be checked by the rules of another.
+    let want_data = plans.iter().chain(&others).any(|plan| plan.answer.wants_data());
+    plans.iter_mut().for_each(|plan| plan.wants_data |= want_data);
     let shared = Arc::new(Shared {
-        others: skipped.iter().map(|contract| Plan::new(contract, &options)).collect(),
-        plans: tried.iter().map(|contract| Plan::new(contract, &options)).collect(),
+        others,
+        plans,
         origin: target.origin.clone(),
         target: (!options.dry_run).then(|| Arc::new(target)),
         times,
@@ -103,6 +112,7 @@ pub async fn run(
         begun: Instant::now(),
         is_late: AtomicBool::new(false),
         now: CivilTime::from_unix(seconds, 0, 0, "UTC"),
+        seconds,
         tally: Mutex::new(Tally { counts: vec![(0, 0); tried.len()], ..Tally::default() }),
         progress,
         options,
@@ -130,6 +140,7 @@ fn report(shared: &Shared, all: u64, skipped: &[&Contract]) -> Report {
         succeeded,
         not_sent: if shared.options.dry_run { 0 } else { all - succeeded - failed },
         seed: shared.options.seed,
+        now: shared.seconds,
         scenarios: scenarios.collect(),
         skipped: skipped.iter().map(|contract| contract.address()).collect(),
         failures,
@@ -243,7 +254,14 @@ impl Shared {
         if full && tally.failures.last_key_value().is_some_and(|(last, _)| *last < number) {
             return;
         }
-        let curl = request.map(|request| curl::line(&self.origin, request)).unwrap_or_default();
+        let reason = match request.filter(|_| !self.options.show_secrets) {
+            // A service may send back what it got.
+            Some(request) => secret::of(request)
+                .iter()
+                .fold(reason, |reason, secret| reason.replace(secret.as_str(), secret::HIDDEN)),
+            None => reason,
+        };
+        let curl = request.map(|request| self.curl(request)).unwrap_or_default();
         let failure = Failure { scenario: plan.address.clone(), execution, reason, curl };
         tally.failures.insert(number, failure);
         if full {
@@ -251,11 +269,15 @@ impl Shared {
         }
     }
 
+    fn curl(&self, request: &Prepared) -> String {
+        curl::line(&self.origin, request, self.options.show_secrets)
+    }
+
     /// A request of a dry run.
     fn note(&self, number: u64, request: &Prepared) {
         self.progress.done.fetch_add(1, Ordering::Relaxed);
         let mut tally = self.tally.lock().unwrap_or_else(PoisonError::into_inner);
-        tally.requests.insert(number, curl::line(&self.origin, request));
+        tally.requests.insert(number, self.curl(request));
         if tally.requests.len() > TOLD {
             tally.requests.pop_last();
         }

@@ -1,100 +1,17 @@
 //! Runs against services on real sockets, of which one behaves and the others do not.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "how a test fails")]
 
-use std::convert::Infallible;
-use std::net::SocketAddr;
-use std::sync::{Arc, Mutex};
+mod common;
+
+use std::sync::Arc;
 use std::time::Duration;
 
-use api_mock_contract::{Contract, Data, Progress, Reach, Report, RunError, RunOptions, run};
-use api_mock_scenario::{Format, Scenario};
+use api_mock_contract::{Contract, Data, Progress, Reach, RunError, run};
 use bytes::Bytes;
-use http_body_util::{BodyExt, Full};
-use hyper::service::service_fn;
-use hyper::{Request, Response};
-use hyper_util::rt::TokioIo;
+use http_body_util::Full;
+use hyper::Response;
 
-/// What a service was asked.
-#[derive(Clone, Debug)]
-struct Asked {
-    method: String,
-    target: String,
-    headers: http::HeaderMap,
-    body: String,
-}
-
-/// A service that answers by a function, and remembers what it was asked.
-struct Service {
-    address: SocketAddr,
-    asked: Arc<Mutex<Vec<Asked>>>,
-}
-
-impl Service {
-    async fn start(answer: impl Fn(&Asked) -> Response<Full<Bytes>> + Send + Sync + 'static) -> Service {
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let asked = Arc::new(Mutex::new(Vec::new()));
-        let (seen, answer) = (Arc::clone(&asked), Arc::new(answer));
-        tokio::spawn(async move {
-            loop {
-                let Ok((stream, _)) = listener.accept().await else { return };
-                let (seen, answer) = (Arc::clone(&seen), Arc::clone(&answer));
-                let serve = service_fn(move |request: Request<hyper::body::Incoming>| {
-                    let (seen, answer) = (Arc::clone(&seen), Arc::clone(&answer));
-                    async move {
-                        let (head, body) = request.into_parts();
-                        let body = body.collect().await.map(|body| body.to_bytes()).unwrap_or_default();
-                        let asked = Asked {
-                            method: head.method.to_string(),
-                            target: head.uri.to_string(),
-                            headers: head.headers,
-                            body: String::from_utf8(body.to_vec()).unwrap(),
-                        };
-                        let answer = answer(&asked);
-                        seen.lock().unwrap().push(asked);
-                        Ok::<_, Infallible>(answer)
-                    }
-                });
-                tokio::spawn(
-                    hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), serve),
-                );
-            }
-        });
-        Service { address, asked }
-    }
-
-    fn url(&self) -> String {
-        format!("http://{}", self.address)
-    }
-
-    fn asked(&self) -> Vec<Asked> {
-        self.asked.lock().unwrap().clone()
-    }
-}
-
-fn json(status: u16, body: &str) -> Response<Full<Bytes>> {
-    let body = Full::new(Bytes::copy_from_slice(body.as_bytes()));
-    Response::builder()
-        .status(status)
-        .header("content-type", "application/json; charset=utf-8")
-        .body(body)
-        .unwrap()
-}
-
-fn contract(text: &str) -> Contract {
-    Contract::new(Scenario::parse(text, Format::Yaml).unwrap())
-}
-
-fn options(times: u32) -> RunOptions {
-    let mut options = RunOptions::default();
-    options.times = times;
-    options.timeout = Duration::from_secs(20);
-    options
-}
-
-async fn tried(contracts: &[Contract], url: &str, options: RunOptions) -> Report {
-    run(contracts, url, options, Arc::default()).await.unwrap()
-}
+use common::{Asked, Service, contract, json, options, tried};
 
 /// As the walk-through records it.
 const TODOS: &str = r#"
@@ -248,7 +165,7 @@ async fn defect_l05_secrets_are_sent_but_not_told() {
 }
 
 #[tokio::test]
-async fn a_service_that_is_not_there_or_hangs_or_says_too_much_fails() {
+async fn defect_l04_a_service_that_is_not_there_or_hangs_or_says_too_much_fails() {
     let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let report = tried(&[contract(TODOS)], &format!("http://{closed}"), options(2)).await;
     assert!(report.errors.unwrap()[1].contains("cannot connect"));
@@ -277,7 +194,7 @@ async fn time_that_is_up_is_told_and_is_no_success() {
 }
 
 #[tokio::test]
-async fn bases_that_are_no_addresses_or_out_of_reach_are_refused() {
+async fn defect_l03_bases_that_are_no_addresses_or_out_of_reach_are_refused() {
     for bad in ["", "ftp://x", "/path", "localhost", "http://user:pw@localhost:1", "http://x?y=1"] {
         let refused = run(&[], bad, options(1), Arc::default()).await;
         assert!(matches!(refused, Err(RunError::BaseUrl(_))), "{bad}: {refused:?}");
@@ -288,6 +205,65 @@ async fn bases_that_are_no_addresses_or_out_of_reach_are_refused() {
         let refused = run(&[contract(TODOS)], bad, careful, Arc::default()).await;
         assert!(matches!(refused, Err(RunError::Refused { .. })), "{bad}: {refused:?}");
     }
+}
+
+/// Where a redirect leads nobody has allowed.
+#[tokio::test]
+async fn defect_l03_redirects_are_not_followed() {
+    let service = Service::start(|_| {
+        let mut answer = json(302, "");
+        answer.headers_mut().insert("location", "/elsewhere".parse().unwrap());
+        answer
+    })
+    .await;
+    let report = tried(&[contract(TODOS)], &service.url(), options(1)).await;
+    assert!(report.errors.unwrap()[0].contains("status 302 instead of 200"));
+    assert_eq!(service.asked().len(), 1);
+}
+
+#[tokio::test]
+async fn defect_l15_requests_that_cannot_be_made_are_failures() {
+    let service = Service::start(todos).await;
+    let text = "method: GET\nname: no\npath: /no\nrequest:\n    match_headers: {X-Broken: \"a[\\n]b\"}\nresponse: {}\n";
+    let report = tried(&[contract(text)], &service.url(), options(2)).await;
+    assert_eq!((report.succeeded, report.failed, report.is_good()), (0, 2, false));
+    assert!(report.errors.unwrap()[0].contains("no request can be made: the header x-broken"));
+    assert!(service.asked().is_empty());
+}
+
+/// The first answer comes when so many requests are there; more connections than that there never are.
+#[tokio::test]
+async fn so_many_requests_are_on_their_way_at_a_time() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    const AT_A_TIME: usize = 4;
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let all = Arc::new(tokio::sync::Barrier::new(AT_A_TIME));
+    let connections = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let counted = Arc::clone(&connections);
+    tokio::spawn(async move {
+        loop {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            counted.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            let all = Arc::clone(&all);
+            tokio::spawn(async move {
+                let mut buffer = [0; 4096];
+                let mut is_first = true;
+                while stream.read(&mut buffer).await.is_ok_and(|read| read > 0) {
+                    if std::mem::take(&mut is_first) {
+                        all.wait().await;
+                    }
+                    let answer = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
+                    stream.write_all(answer.as_bytes()).await.unwrap();
+                }
+            });
+        }
+    });
+    let mut options = options(40);
+    options.concurrency = AT_A_TIME;
+    let report = tried(&[contract("method: GET\nname: a1\npath: /a\nresponse: {}\n")], &url, options).await;
+    assert_eq!(report.succeeded, 40, "{report:?}");
+    assert_eq!(connections.load(std::sync::atomic::Ordering::Relaxed), AT_A_TIME);
 }
 
 #[tokio::test]

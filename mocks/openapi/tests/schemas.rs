@@ -189,7 +189,7 @@ fn templates_are_what_people_would_write() {
         ("WriteOnly", "{\n  \"id\": {{RandNumMinMax 0 10000}}\n}"),
         (
             "ArrayBounds",
-            "[{{range $i := Iterate (RandNumMinMax 3 5)}}{{if $i}},{{end}}\n  {{RandNumMinMax 0 10000}}{{end}}\n]",
+            "[{{range Iterate (RandNumMinMax 3 5)}}{{if .}},{{end}}\n  {{RandNumMinMax 0 10000}}{{end}}\n]",
         ),
         (
             "Cat",

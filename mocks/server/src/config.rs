@@ -44,6 +44,9 @@ pub struct ServerConfig {
     /// Whether requests to operations of imported specifications must be as these want them; else they are refused with
     /// all that is wrong about them. Default: they need not be.
     pub validate_requests: bool,
+    /// The credentials that are good, where `validate_requests` asks for some: keys, tokens, what follows `Basic`.
+    /// Default: none are told, and all are good.
+    pub credentials: Credentials,
     /// Sizes and numbers.
     pub limits: ServerLimits,
     /// Times.
@@ -63,6 +66,7 @@ impl Default for ServerConfig {
             recording: None,
             upstream: None,
             validate_requests: false,
+            credentials: Credentials::default(),
             limits: ServerLimits::default(),
             timeouts: Timeouts::default(),
         }
@@ -98,6 +102,29 @@ impl OnAnswer {
 impl std::fmt::Debug for OnAnswer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("OnAnswer(…)")
+    }
+}
+
+/// Credentials, which nobody sees.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Credentials(Vec<String>);
+
+impl Credentials {
+    /// Whether one is good: if none are told, all are.
+    pub(crate) fn accept(&self, shown: &str) -> bool {
+        self.0.is_empty() || self.0.iter().any(|good| good == shown)
+    }
+}
+
+impl<S: Into<String>> FromIterator<S> for Credentials {
+    fn from_iter<I: IntoIterator<Item = S>>(all: I) -> Self {
+        Credentials(all.into_iter().map(Into::into).collect())
+    }
+}
+
+impl std::fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} credentials", self.0.len())
     }
 }
 

@@ -13,6 +13,7 @@ mod listen;
 mod metrics;
 mod problem;
 mod recording;
+mod refused;
 mod reply;
 mod rim;
 mod routes;
@@ -22,7 +23,7 @@ mod tls;
 mod validation;
 mod watch;
 
-pub use config::{AdminToken, OnAnswer, RecordingConfig, ServerConfig, ServerLimits, Timeouts};
+pub use config::{AdminToken, Credentials, OnAnswer, RecordingConfig, ServerConfig, ServerLimits, Timeouts};
 pub use documents::WebDocuments;
 pub use error::StartError;
 pub use listen::Ended;

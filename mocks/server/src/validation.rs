@@ -14,8 +14,9 @@ use http::{HeaderMap, HeaderValue, StatusCode, Uri};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
-use crate::config::ServerConfig;
+use crate::config::{Credentials, ServerConfig};
 use crate::kept::Kept;
+use crate::refused;
 use crate::reply::{self, Reply};
 
 /// How often it is looked whether somebody else imported a specification.
@@ -28,6 +29,7 @@ const IN_MESSAGE: usize = 3;
 /// The specifications by which requests are checked. They follow the store.
 pub(crate) struct Validation {
     store: Arc<Store>,
+    credentials: Credentials,
     specifications: ArcSwap<Vec<Arc<Specification>>>,
     /// One looks at a time.
     looking: Mutex<()>,
@@ -61,8 +63,9 @@ pub(crate) enum Verdict {
 
 impl Validation {
     /// Reads what is kept. Blocks.
-    pub(crate) fn open(store: Arc<Store>) -> Self {
-        let validation = Validation { store, specifications: ArcSwap::default(), looking: Mutex::new(()) };
+    pub(crate) fn open(store: Arc<Store>, credentials: Credentials) -> Self {
+        let (specifications, looking) = (ArcSwap::default(), Mutex::new(()));
+        let validation = Validation { store, credentials, specifications, looking };
         validation.look();
         validation
     }
@@ -72,8 +75,9 @@ impl Validation {
         if !config.validate_requests {
             return None;
         }
-        let store = Arc::clone(engine.store());
-        let opened = tokio::task::spawn_blocking(move || Arc::new(Validation::open(store))).await;
+        let (store, credentials) = (Arc::clone(engine.store()), config.credentials.clone());
+        let opened =
+            tokio::task::spawn_blocking(move || Arc::new(Validation::open(store, credentials))).await;
         opened.ok()
     }
 
@@ -146,7 +150,7 @@ impl Validation {
         let mut allowed = Vec::new();
         for specification in specifications.iter() {
             let specification: &Specification = specification;
-            match specification.check(&parts) {
+            match specification.check(&parts, &self.credentials) {
                 Ok(violations) if violations.is_empty() => return Verdict::Good,
                 Ok(violations) => {
                     let is_nearer = worst.as_ref().is_none_or(|(_, known)| violations.len() < known.len());
@@ -179,12 +183,18 @@ impl Validation {
 }
 
 impl Specification {
-    fn check(&self, parts: &RequestParts<'_>) -> Result<Vec<RequestViolation>, Refused> {
+    fn check(
+        &self,
+        parts: &RequestParts<'_>,
+        credentials: &Credentials,
+    ) -> Result<Vec<RequestViolation>, Refused> {
         let Some(api) = &self.api else { return Err(Refused::UnknownPath) };
-        match api.check_request(parts) {
+        let accepts = |shown: &str| credentials.accept(shown);
+        match api.check_request_of(parts, &accepts) {
             // A HEAD is a GET whose body is not sent.
             Err(refused) if parts.method == "HEAD" => {
-                api.check_request(&RequestParts { method: "GET", ..*parts }).map_err(|_| refused)
+                let get = RequestParts { method: "GET", ..*parts };
+                api.check_request_of(&get, &accepts).map_err(|_| refused)
             }
             checked => checked,
         }
@@ -208,7 +218,11 @@ impl Specification {
             "path": operation.map(|operation| operation.path.as_str()),
             "violations": told,
         });
-        let mut reply = reply::json(status(violations), &body);
+        let status = status(violations);
+        let mut reply = match self.api.as_ref().zip(operation) {
+            Some((api, operation)) => refused::reply(api, operation, status, body),
+            None => reply::json(status, &body),
+        };
         if reply.status() == StatusCode::UNAUTHORIZED {
             reply.headers_mut().insert(WWW_AUTHENTICATE, challenge(violations));
         }

@@ -2,10 +2,12 @@
 
 use std::hash::{BuildHasher, RandomState};
 use std::io::IsTerminal;
+use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use api_mock_contract::{Contract, Data, Progress, Report, RunError, RunOptions, of_group, run};
+use api_mock_recorder::certificates;
 use api_mock_store::Store;
 use clap::ValueEnum;
 use http::{HeaderName, HeaderValue};
@@ -33,6 +35,9 @@ pub(crate) struct Args {
     /// number that makes the same requests again; each run tells its own
     #[arg(long, value_name = "int")]
     seed: Option<u64>,
+    /// time that templates in requests see, in seconds since 1970, instead of that of the clock; failed runs tell theirs
+    #[arg(long, value_name = "seconds")]
+    now: Option<u64>,
     /// requests at a time
     #[arg(long, default_value_t = 1, value_name = "int")]
     concurrency: usize,
@@ -57,6 +62,12 @@ pub(crate) struct Args {
     /// print the requests as lines for curl, and send none
     #[arg(long = "dry-run", alias = "dry_run")]
     dry_run: bool,
+    /// show secrets in failures and dry runs, instead of ***
+    #[arg(long = "show-secrets", alias = "show_secrets")]
+    show_secrets: bool,
+    /// PEM file with authorities that the service may have, besides those that everybody knows
+    #[arg(long, value_name = "FILE")]
+    cacert: Option<PathBuf>,
     /// form of the report on stdout
     #[arg(long, value_enum, default_value_t = Form::Human)]
     report: Form,
@@ -127,6 +138,13 @@ fn options(args: &Args) -> Result<RunOptions, Failure> {
         .map_err(|_| wrong(format!("--timeout {} is no number of seconds", args.timeout)))?;
     options.accept_documented = args.accept_documented;
     options.dry_run = args.dry_run;
+    options.show_secrets = args.show_secrets;
+    options.now =
+        args.now.and_then(|seconds| SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(seconds)));
+    if let Some(file) = &args.cacert {
+        options.extra_roots =
+            certificates(file).map_err(|error| wrong(format!("--cacert {}: {error}", file.display())))?;
+    }
     options.data = match args.data {
         Source::Auto => Data::Auto,
         Source::Examples => Data::Examples,

@@ -31,6 +31,9 @@ pub(crate) struct Args {
     /// folder that references of a file may reach, instead of the file's own
     #[arg(long = "ref-root", value_name = "DIR")]
     ref_root: Option<PathBuf>,
+    /// which requests the statuses from 300 on answer
+    #[arg(long, value_enum, default_value_t = Errors::Rotate)]
+    errors: Errors,
     /// only tell what would be done
     #[arg(long = "dry-run")]
     dry_run: bool,
@@ -42,6 +45,14 @@ pub(crate) struct Args {
     json: bool,
     #[command(flatten)]
     pub(crate) flags: crate::args::DataFlags,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Errors {
+    /// every second one
+    Rotate,
+    /// those that name the scenario in `X-Mock-Scenario`
+    Asked,
 }
 
 /// Larger files are not read.
@@ -64,6 +75,10 @@ pub(crate) fn run(args: &Args, settings: &Settings) -> Outcome {
     options.location.clone_from(&source.location);
     options.remote_references = args.remote_refs;
     options.group.clone_from(&args.group);
+    if args.errors == Errors::Asked {
+        // Nothing makes it true: the scenario answers only who names it.
+        options.error_predicate = "false".to_owned();
+    }
     let report = import_specification(engine.store(), &source.bytes, &options, &source, args.dry_run)
         .map_err(|error| Failure::of(exit::BAD_SPECIFICATION, &error))?;
     tell(&report, args)?;

@@ -92,7 +92,7 @@ fn proxy_config(settings: &Settings) -> Result<ProxyConfig, Failure> {
     Ok(config)
 }
 
-fn list<'s>(settings: &'s Settings, name: &str) -> impl Iterator<Item = &'s str> {
+pub(super) fn list<'s>(settings: &'s Settings, name: &str) -> impl Iterator<Item = &'s str> {
     settings.text(name).split(',').map(str::trim).filter(|item| !item.is_empty())
 }
 

@@ -113,6 +113,7 @@ fn config(settings: &Settings) -> Result<ServerConfig, Failure> {
         asset_dir: settings.path("asset_dir").map(Into::into),
         upstream: upstream(settings.text("upstream")),
         validate_requests: settings.is_on("validate_requests"),
+        credentials: recording::list(settings, "credentials").collect(),
         chaos_private: settings.is_on("chaos_private"),
         recording: Some(recording::config(settings)?),
         ..ServerConfig::default()

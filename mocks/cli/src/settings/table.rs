@@ -44,6 +44,7 @@ pub(crate) const SETTINGS: &[Setting] = &[
         "false",
         "refuse requests that a specification does not allow",
     ),
+    setting("credentials", Kind::Secret, "", "credentials that are then good, with commas; none for all"),
     setting("match_query_regex", Kind::Names, ".", "query parameters that tell recordings apart"),
     setting("match_header_regex", Kind::Names, "Target", "headers that tell recordings apart"),
     setting("match_body", Kind::BodyMatch, "shape", "how request bodies tell recordings apart"),

@@ -3,11 +3,15 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use api_mock_scenario::literal;
 use serde_json::Value;
 
-use crate::plan::{Flat, PlanError, Planner, Sampler};
+use crate::plan::{
+    Escape, Flat, Plan, PlanError, PlanNode, Planner, Sampler, form_encoded, form_template, json_template,
+    text_template, xml_template,
+};
 use crate::schema::{Direction, SchemaId, Schemas};
 use crate::spec::{Location, Parameter, Style};
 
@@ -24,7 +28,7 @@ pub(crate) fn planners(schemas: &Schemas, value_examples: bool) -> (SharedPlanne
     (requests, planner(Direction::Response, value_examples))
 }
 
-/// Makes example values, which are valid and always the same.
+/// Makes examples as they stand in files: what the specification gives, or templates that make valid values.
 pub(crate) struct Examples<'s> {
     planner: SharedPlanner<'s>,
     schemas: &'s Schemas,
@@ -41,37 +45,66 @@ impl<'s> Examples<'s> {
         Examples { planner, schemas, flat, known, patterns, texts }
     }
 
-    /// The first valid example that is given, or a valid value.
-    pub(crate) fn value(&mut self, schema: SchemaId, given: &[Value]) -> Result<Value, PlanError> {
-        let valid = |value: &&Value| self.schemas.is_valid(schema, value, Direction::Request);
-        if let Some(value) = given.iter().find(valid) {
+    /// The first valid example that is given.
+    fn given<'v>(&self, schema: SchemaId, given: &'v [Value]) -> Option<&'v Value> {
+        given.iter().find(|value| self.schemas.is_valid(schema, value, Direction::Request))
+    }
+
+    fn plan(&self, schema: SchemaId) -> Result<Arc<Plan>, PlanError> {
+        self.planner.borrow_mut().body(schema)
+    }
+
+    /// The first valid example that is given, or a valid value, which is always the same.
+    fn value(&mut self, schema: SchemaId, given: &[Value]) -> Result<Value, PlanError> {
+        if let Some(value) = self.given(schema, given) {
             return Ok(value.clone());
         }
         if let Some(known) = self.known.get(&schema) {
             return known.clone();
         }
-        let value =
-            self.planner.borrow_mut().body(schema).map(|plan| Sampler::new(u64::from(schema.0)).value(&plan));
+        let value = self.plan(schema).map(|plan| Sampler::new(u64::from(schema.0)).value(&plan));
         self.known.insert(schema, value.clone());
         value
     }
 
-    /// The value as an XML document.
-    pub(crate) fn xml(&self, schema: SchemaId, value: &Value) -> String {
-        crate::request::xml_document(self.schemas, schema, value)
-    }
-
-    /// The value as JSON, as it stands in a file.
+    /// A body of JSON.
     pub(crate) fn json(&mut self, schema: SchemaId, given: &[Value]) -> Rc<str> {
-        if let Some(known) = self.texts.get(&schema).filter(|_| given.is_empty()) {
+        if let Some(value) = self.given(schema, given) {
+            return literal(&serde_json::to_string_pretty(value).unwrap_or_default()).into();
+        }
+        if let Some(known) = self.texts.get(&schema) {
             return known.clone();
         }
-        let text = self.value(schema, given).ok().and_then(|value| serde_json::to_string_pretty(&value).ok());
-        let text: Rc<str> = literal(&text.unwrap_or_default()).into();
-        if given.is_empty() {
-            self.texts.insert(schema, text.clone());
-        }
+        let text: Rc<str> = self.plan(schema).map(|plan| json_template(&plan)).unwrap_or_default().into();
+        self.texts.insert(schema, text.clone());
         text
+    }
+
+    /// A form.
+    pub(crate) fn form(&self, schema: SchemaId, given: &[Value]) -> String {
+        match self.given(schema, given) {
+            Some(value) => literal(&form(value)),
+            None => self.plan(schema).map(|plan| form_template(&plan)).unwrap_or_default(),
+        }
+    }
+
+    /// XML; in specifications an example of it stands as text, or as a value.
+    pub(crate) fn xml(&self, schema: SchemaId, given: &[Value]) -> String {
+        let written = given.iter().filter_map(Value::as_str).find(|text| text.trim_start().starts_with('<'));
+        match (written, self.given(schema, given)) {
+            (Some(text), _) => literal(text),
+            (None, Some(value)) => literal(&crate::request::xml_document(self.schemas, schema, value)),
+            (None, None) => self.plan(schema).map(|plan| xml_template(&plan)).unwrap_or_default(),
+        }
+    }
+
+    /// A text; nothing if it is something else.
+    pub(crate) fn text(&self, schema: SchemaId, given: &[Value]) -> String {
+        if let Some(value) = self.given(schema, given) {
+            return value.as_str().map(literal).unwrap_or_default();
+        }
+        let plan = self.plan(schema).ok().filter(|plan| is_scalar(plan));
+        plan.map(|plan| text_template(&plan, Escape::None)).unwrap_or_default()
     }
 
     /// The patterns of the members of a body, as they stand in a file.
@@ -84,11 +117,28 @@ impl<'s> Examples<'s> {
         patterns
     }
 
-    /// What a parameter is sent as: names and values. Empty texts in paths are avoided, since
-    /// a path without its variable is another path.
+    /// What a parameter is sent as: names and values. Scalars of which no example is given are drawn anew for each
+    /// request. Empty texts in paths are avoided, since a path without its variable is another path.
     pub(crate) fn parameter(&mut self, parameter: &Parameter) -> Option<Vec<(String, String)>> {
+        let plain = parameter.media.is_none() && !matches!(parameter.style, Style::Label | Style::Matrix);
+        if plain && self.given(parameter.schema, &parameter.examples).is_none() {
+            let plan = self.plan(parameter.schema).ok()?;
+            if is_scalar(&plan) {
+                return Some(vec![(parameter.name.clone(), text_template(&plan, Escape::None))]);
+            }
+        }
         let value = self.value(parameter.schema, &parameter.examples).ok()?;
-        Some(written(parameter, &value))
+        let written = written(parameter, &value).into_iter();
+        Some(written.map(|(name, value)| (name, literal(&value))).collect())
+    }
+}
+
+fn is_scalar(plan: &Plan) -> bool {
+    match &plan.node {
+        PlanNode::Literal(value) => !value.is_object() && !value.is_array(),
+        PlanNode::Choice(values) => values.iter().all(|value| !value.is_object() && !value.is_array()),
+        PlanNode::Boolean | PlanNode::Integer { .. } | PlanNode::Fraction { .. } | PlanNode::Text(_) => true,
+        PlanNode::Array { .. } | PlanNode::Object(_) | PlanNode::FreeObject => false,
     }
 }
 
@@ -99,6 +149,26 @@ pub(crate) fn plain(value: &Value) -> String {
         Value::Null => String::new(),
         other => other.to_string(),
     }
+}
+
+/// An object as a form.
+fn form(value: &Value) -> String {
+    let pair = |(name, value): (&String, &Value)| match value {
+        Value::Array(items) => {
+            let each =
+                items.iter().map(|item| format!("{}={}", form_encoded(name), form_encoded(&plain(item))));
+            each.collect::<Vec<_>>().join("&")
+        }
+        value => format!("{}={}", form_encoded(name), form_encoded(&plain(value))),
+    };
+    value
+        .as_object()
+        .into_iter()
+        .flatten()
+        .map(pair)
+        .filter(|pair| !pair.is_empty())
+        .collect::<Vec<_>>()
+        .join("&")
 }
 
 /// A value in the style of its parameter.

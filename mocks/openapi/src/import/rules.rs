@@ -4,7 +4,7 @@ use api_mock_scenario::{RequestRules, Scenario, literal};
 use serde_json::{Value, json};
 
 use super::{Examples, ImportOptions};
-use crate::plan::{form_encoded, scalar_pattern};
+use crate::plan::scalar_pattern;
 use crate::problem::Problems;
 use crate::spec::{Api, Body, Location, Media, Operation, Parameter, SecurityScheme, Style, is_xml};
 
@@ -36,19 +36,19 @@ fn example(rules: &mut RequestRules, parameter: &Parameter, values: Vec<(String,
         values.into_iter().map(|(_, value)| value).collect::<Vec<_>>().join(",")
     };
     match parameter.location {
-        Location::Path => rules.example_path_params.set(parameter.name.as_str(), literal(&text(values))),
-        Location::Header => rules.example_headers.set(canonical(&parameter.name), literal(&text(values))),
+        Location::Path => rules.example_path_params.set(parameter.name.as_str(), text(values)),
+        Location::Header => rules.example_headers.set(canonical(&parameter.name), text(values)),
         Location::Cookie => {
             let pairs: Vec<String> = values.iter().map(|(name, value)| format!("{name}={value}")).collect();
             let known =
                 rules.example_headers.get("Cookie").map(|known| format!("{known}; ")).unwrap_or_default();
-            rules.example_headers.set("Cookie", format!("{known}{}", literal(&pairs.join("; "))));
+            rules.example_headers.set("Cookie", format!("{known}{}", pairs.join("; ")));
         }
         Location::Query => {
             for (name, value) in values {
                 // A file has room for one value of a name; the first one is as good as all.
                 if rules.example_query_params.get(&name).is_none() {
-                    rules.example_query_params.set(name, literal(&value));
+                    rules.example_query_params.set(name, value);
                 }
             }
         }
@@ -128,65 +128,14 @@ pub(super) fn body(rules: &mut RequestRules, body: &Body, media: &Media, example
         rules.example_contents = examples.json(schema, &given).to_string();
         return;
     }
-    let value = examples.value(schema, &given).ok();
-    if media.name.contains("x-www-form-urlencoded") {
-        rules.example_contents = value.map(|value| literal(&form(&value))).unwrap_or_default();
-    } else if media.name.starts_with("multipart/") {
-        rules
-            .example_headers
-            .set("Content-Type", format!("{}; boundary={BOUNDARY}", crate::spec::essence(sent)));
-        rules.example_contents = value.map(|value| literal(&parts(&value))).unwrap_or_default();
-    } else if is_xml(&media.name) {
-        rules.example_contents = match value {
-            // In the specification it stands as text.
-            Some(Value::String(text)) if text.trim_start().starts_with('<') => literal(&text),
-            Some(value) => literal(&examples.xml(schema, &value)),
-            None => String::new(),
-        };
-    } else if let Some(Value::String(text)) = value {
-        rules.example_contents = literal(&text);
-    }
-}
-
-/// Between the parts of examples.
-const BOUNDARY: &str = "example-boundary";
-
-/// An object as a form with files.
-fn parts(value: &Value) -> String {
-    let mut text = String::new();
-    for (name, value) in value.as_object().into_iter().flatten() {
-        let values = value.as_array().cloned().unwrap_or_else(|| vec![value.clone()]);
-        for value in values {
-            let name = name.replace(['"', '\r', '\n'], "_");
-            let kind = if value.is_object() { "Content-Type: application/json\r\n" } else { "" };
-            text.push_str(&format!(
-                "--{BOUNDARY}\r\nContent-Disposition: form-data; name=\"{name}\"\r\n{kind}\r\n"
-            ));
-            text.push_str(&format!("{}\r\n", super::example::plain(&value)));
-        }
-    }
-    format!("{text}--{BOUNDARY}--\r\n")
-}
-
-/// An object as a form.
-fn form(value: &Value) -> String {
-    let pair = |(name, value): (&String, &Value)| match value {
-        Value::Array(items) => {
-            let each = items
-                .iter()
-                .map(|item| format!("{}={}", form_encoded(name), form_encoded(&super::example::plain(item))));
-            each.collect::<Vec<_>>().join("&")
-        }
-        value => format!("{}={}", form_encoded(name), form_encoded(&super::example::plain(value))),
+    let name = crate::spec::essence(&media.name);
+    rules.example_contents = match name.as_str() {
+        "application/x-www-form-urlencoded" => examples.form(schema, &given),
+        // The chaos client writes the members as the parts of such a form.
+        "multipart/form-data" => examples.json(schema, &given).to_string(),
+        name if is_xml(name) => examples.xml(schema, &given),
+        _ => examples.text(schema, &given),
     };
-    value
-        .as_object()
-        .into_iter()
-        .flatten()
-        .map(pair)
-        .filter(|pair| !pair.is_empty())
-        .collect::<Vec<_>>()
-        .join("&")
 }
 
 /// `x-request-id` as `X-Request-Id`.

@@ -86,16 +86,18 @@ impl Importer<'_> {
         status: u16,
         before: usize,
     ) -> bool {
-        let bodiless = matches!(status, 204 | 205 | 304) || common.operation.method == "HEAD";
-        let content: Vec<Option<&Media>> = if response.content.is_empty() || bodiless {
+        let is_head = common.operation.method == "HEAD";
+        let content: Vec<Option<&Media>> = if response.content.is_empty() || matches!(status, 204 | 205 | 304)
+        {
             vec![None]
         } else {
-            response.content.iter().map(Some).collect()
+            // The answer to a HEAD has the headers of the one to a GET.
+            response.content.iter().take(if is_head { 1 } else { usize::MAX }).map(Some).collect()
         };
         for (media_at, media) in content.iter().enumerate() {
             let bodies = match media {
-                None => vec![Ok(Made { variant: None, template: Rc::default(), patterns: Rc::default() })],
-                Some(media) => self.bodies.of(media),
+                Some(media) if !is_head => self.bodies.of(media),
+                _ => vec![Ok(Made { variant: None, template: Rc::default(), patterns: Rc::default() })],
             };
             for body in bodies {
                 let body = match body {

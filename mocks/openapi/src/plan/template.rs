@@ -104,8 +104,8 @@ fn json_array(
             new_line(text, depth + 1);
             json(text, item, depth + 1);
         } else {
-            let _ = write!(text, "{{{{range $i := Iterate {}}}}}", count(low, high));
-            text.push_str(if placed > 0 { "," } else { "{{if $i}},{{end}}" });
+            let _ = write!(text, "{{{{range Iterate {}}}}}", count(low, high));
+            text.push_str(if placed > 0 { "," } else { "{{if .}},{{end}}" });
             new_line(text, depth + 1);
             json(text, item, depth + 1);
             text.push_str("{{end}}");

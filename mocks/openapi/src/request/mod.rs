@@ -182,6 +182,19 @@ impl Api {
     /// # Errors
     /// There is no such operation.
     pub fn check_request(&self, request: &RequestParts<'_>) -> Result<Vec<RequestViolation>, Refused> {
+        self.check_request_of(request, &|_| true)
+    }
+
+    /// The same, and where the operation wants credentials, those that are shown must be accepted. They are told
+    /// without the `Basic` or `Bearer` before them.
+    ///
+    /// # Errors
+    /// There is no such operation.
+    pub fn check_request_of(
+        &self,
+        request: &RequestParts<'_>,
+        accepts: &dyn Fn(&str) -> bool,
+    ) -> Result<Vec<RequestViolation>, Refused> {
         let query = pairs(request.query);
         let wanted = Wanted { method: request.method, query: &query };
         let (operation, variables) = self.route(request.path, &wanted)?;
@@ -201,12 +214,15 @@ impl Api {
             };
             self.parameter(parameter, raw, &mut violations);
         }
-        let shown = security::Shown { request, query: &query, cookies: &cookies };
+        let shown = security::Shown { request, query: &query, cookies: &cookies, accepts };
         security::check(self, operation, &shown, &mut violations);
         if let Some(body) = &operation.body {
             let media = request.header("content-type").unwrap_or_default();
             let sent = Sent { media, bytes: request.body, direction: Direction::Request };
+            // A form of which nothing is sent has no members; who sends no form does not say that it is one.
+            let is_empty_form = crate::spec::essence(media) == "application/x-www-form-urlencoded";
             match (request.body.is_empty(), body.required) {
+                (true, false) if is_empty_form => content::check(self, &body.content, sent, &mut violations),
                 (true, true) => {
                     violations.push(RequestViolation { keyword: "required", ..body_violation("is missing") });
                 }

@@ -156,7 +156,8 @@ impl<'r> Search<'r, '_> {
         let is_asked = |end: &&End| end.query.iter().all(|(name, value)| self.asks(name, value));
         let mut of_method = node.ends.iter().filter(|end| *end.method == *self.wanted.method);
         let found = of_method.clone().find(is_asked).or_else(|| of_method.next());
-        if found.is_none() {
+        // The nearest path tells; that another one with variables in its place has more methods is another matter.
+        if found.is_none() && self.allowed.is_empty() {
             self.allowed.extend(node.ends.iter().map(|end| end.method.to_string()));
         }
         found.map(|end| end.operation)

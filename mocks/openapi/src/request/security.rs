@@ -1,4 +1,4 @@
-//! Whether a request shows who sends it. What it shows is not looked at, and never told.
+//! Whether a request shows who sends it. What it shows is never told.
 
 use serde_json::{Value, json};
 
@@ -10,6 +10,8 @@ pub(super) struct Shown<'r> {
     pub(super) request: &'r RequestParts<'r>,
     pub(super) query: &'r [(String, String)],
     pub(super) cookies: &'r [(String, String)],
+    /// Whether a credential, without the word before it, is a good one.
+    pub(super) accepts: &'r dyn Fn(&str) -> bool,
 }
 
 pub(super) fn check(
@@ -51,19 +53,24 @@ impl Shown<'_> {
     fn meets(&self, api: &Api, requirement: &Requirement) -> bool {
         let Some(scheme) = scheme(api, requirement) else { return true };
         let among = |pairs: &[(String, String)]| {
-            pairs.iter().any(|(name, value)| *name == scheme.key && !value.is_empty())
+            pairs.iter().any(|(name, value)| *name == scheme.key && self.is_good(value))
         };
         match (scheme.kind.as_str(), scheme.location.as_str()) {
             ("apiKey", "query") => among(self.query),
             ("apiKey", "cookie") => among(self.cookies),
-            ("apiKey", _) => self.request.header(&scheme.key).is_some_and(|value| !value.trim().is_empty()),
+            ("apiKey", _) => self.request.header(&scheme.key).is_some_and(|value| self.is_good(value)),
             ("http" | "oauth2" | "openIdConnect", _) => {
                 let told = self.request.header("authorization").unwrap_or_default().trim();
                 let (word, rest) = told.split_once(' ').unwrap_or((told, ""));
-                word.eq_ignore_ascii_case(word_of(scheme)) && !rest.trim().is_empty()
+                word.eq_ignore_ascii_case(word_of(scheme)) && self.is_good(rest)
             }
             _ => true,
         }
+    }
+
+    fn is_good(&self, value: &str) -> bool {
+        let value = value.trim();
+        !value.is_empty() && (self.accepts)(value)
     }
 }
 

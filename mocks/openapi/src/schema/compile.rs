@@ -269,14 +269,17 @@ impl<'d> Compiler<'d> {
             min: bound("minimum", "exclusiveMinimum", true),
             max: bound("maximum", "exclusiveMaximum", false),
             multiple_of: self.number(members, "multipleOf", place).filter(|multiple| *multiple > 0.0),
+            is_int64: false,
         };
         let format = members.get("format").and_then(Value::as_str);
+        rules.is_int64 = format == Some("int64") && schema.types == Types::INTEGER;
         if format == Some("int32") && schema.types == Types::INTEGER {
             let limit = |value: f64| Some(Bound { value, exclusive: false });
             rules.min = stricter(rules.min, limit(f64::from(i32::MIN)), true);
             rules.max = stricter(rules.max, limit(f64::from(i32::MAX)), false);
         }
-        let said = rules.min.is_some() || rules.max.is_some() || rules.multiple_of.is_some();
+        let said =
+            rules.min.is_some() || rules.max.is_some() || rules.multiple_of.is_some() || rules.is_int64;
         said.then(|| Box::new(rules))
     }
 

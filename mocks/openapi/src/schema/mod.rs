@@ -233,6 +233,8 @@ pub(crate) struct NumberRules {
     pub(crate) min: Option<Bound>,
     pub(crate) max: Option<Bound>,
     pub(crate) multiple_of: Option<f64>,
+    /// Whether it is to fit into 64 bits; floats cannot tell the bounds of those.
+    pub(crate) is_int64: bool,
 }
 
 #[derive(Clone, Debug, Default)]

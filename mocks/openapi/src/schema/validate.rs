@@ -222,6 +222,10 @@ impl<'s> Check<'s> {
                 (format!("is greater than {}", max.shown("or equal to ")), told_number(max.value))
             });
         }
+        let fits = number.is_i64() || !number.is_u64() && value.abs() < 9_223_372_036_854_775_808.0;
+        if rules.is_int64 && !fits {
+            self.fail(at, "format", || ("is not of the format int64".to_owned(), json!("int64")));
+        }
         if let Some(multiple) = rules.multiple_of.filter(|multiple| !is_multiple(value, *multiple)) {
             self.fail(at, "multipleOf", || {
                 (format!("is not a multiple of {multiple}"), told_number(multiple))

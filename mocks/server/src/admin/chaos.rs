@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use api_mock_contract::{Contract, Data, Reach, Report, RunError, RunOptions, of_group, run};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
@@ -40,6 +40,9 @@ struct Wanted {
     accept_documented: bool,
     #[serde(default)]
     dry_run: bool,
+    now: Option<u64>,
+    #[serde(default)]
+    show_secrets: bool,
 }
 
 /// `POST /_chaos/{group}`
@@ -89,6 +92,9 @@ fn options(rim: &Rim, asked: &Asked<'_>, wanted: &Wanted) -> Result<RunOptions, 
     options.deadline = Some(LONGEST);
     options.accept_documented = wanted.accept_documented;
     options.dry_run = wanted.dry_run;
+    options.show_secrets = wanted.show_secrets;
+    options.now =
+        wanted.now.and_then(|seconds| SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(seconds)));
     options.reach = if rim.chaos_private { Reach::PublicAndPrivate } else { Reach::PublicAndLoopback };
     options.data = match wanted.data.as_str() {
         "" | "auto" => Data::Auto,

@@ -1,5 +1,12 @@
 //! The chaos client through the admin API; a second server is the service that it tries.
 
+use std::sync::Arc;
+
+use api_mock_contract::{Contract, RunOptions, run};
+use api_mock_scenario::{Format, Scenario};
+use api_mock_server::Identity;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
 use serde_json::{Value, json};
 
 use crate::support::TestServer;
@@ -55,7 +62,7 @@ fn defect_l15_failures_are_counted_and_told_with_the_request() {
     let (server, service) = (TestServer::start(), TestServer::start());
     upload(server.address, TODO);
     upload(service.address, &TODO.replace("illo", "other"));
-    let body = json!({"base_url": base_url(&service), "execution_times": 3, "seed": 5});
+    let body = json!({"base_url": base_url(&service), "execution_times": 3, "seed": 5, "now": 1_700_000_000});
     let first = chaos(&server, "/_chaos/todos", &body).json();
     assert_eq!((&first["failed"], &first["succeeded"], &first["seed"]), (&json!(3), &json!(0), &json!(5)));
     let told = first["errors"][0].as_str().unwrap();
@@ -151,22 +158,43 @@ components:
 }
 
 #[test]
-fn mocks_of_real_specifications_keep_their_own_promises() {
-    let folder = std::path::PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data/openapi");
-    let Ok(files) = folder.read_dir() else {
-        eprintln!("skipped: there are no specifications in {}", folder.display());
-        return;
-    };
-    for file in files.map(|file| file.unwrap().path()) {
-        // The same mock asks and answers: it asks in the name of a client.
-        let server = TestServer::start();
-        let spec = std::fs::read(&file).unwrap();
-        assert_eq!(ask(server.address, "POST", "/_oapi?group=all", &[], &spec).status, 200);
-        let body = json!({
-            "base_url": base_url(&server), "execution_times": 10, "accept_documented": true, "concurrency": 2
-        });
-        let report = chaos(&server, "/_chaos/all", &body).json();
-        assert_eq!(report["failed"], 0, "{}: {}", file.display(), report["errors"]);
-        assert!(report["succeeded"].as_u64().unwrap() >= 10, "{}", file.display());
+fn services_with_an_authority_of_their_own_are_trusted_when_it_is_told() {
+    let identity = Identity::generate(["localhost"]).unwrap();
+    let root = CertificateDer::from_pem_slice(identity.certificate_pem().as_bytes()).unwrap();
+    let service = TestServer::with(|config, _| config.identity = Some(identity));
+    let text = "method: GET\nname: health\npath: /_health\nresponse: {status_code: 200}\n";
+    let contracts = [Contract::new(Scenario::parse(text, Format::Yaml).unwrap())];
+    let base = format!("https://localhost:{}", service.address.port());
+    for (roots, succeeded) in [(vec![root], 1), (Vec::new(), 0)] {
+        let mut options = RunOptions::default();
+        (options.times, options.extra_roots) = (1, roots);
+        let report = service.block_on(run(&contracts, &base, options, Arc::default())).unwrap();
+        assert_eq!(report.succeeded, succeeded, "{report:?}");
+        if succeeded == 0 {
+            assert!(report.errors.unwrap()[0].contains("TLS fails"));
+        }
     }
+}
+
+#[test]
+fn the_same_seed_and_time_are_the_same_requests() {
+    let server = TestServer::start();
+    upload(
+        server.address,
+        "method: POST\nname: made\npath: /made\ngroup: made\nrequest:\n    example_contents: '{\"at\": \"{{Time}}\", \"id\": \"{{UUID}}\"}'\nresponse: {}\n",
+    );
+    let requests = |seed: u64, now: u64| {
+        let body = json!({
+            "base_url": "http://127.0.0.1:9", "dry_run": true, "execution_times": 3, "seed": seed, "now": now
+        });
+        let report = chaos(&server, "/_chaos/made", &body).json();
+        assert_eq!((&report["seed"], &report["now"]), (&json!(seed), &json!(now)));
+        report["requests"].clone()
+    };
+    let first = requests(5, 1_700_000_000);
+    assert_eq!(first.as_array().unwrap().len(), 3);
+    assert!(first[0].as_str().unwrap().contains("2023-11-14T22:13:20"), "{first}");
+    assert_eq!(first, requests(5, 1_700_000_000));
+    assert_ne!(first, requests(6, 1_700_000_000));
+    assert_ne!(first, requests(5, 1_700_000_001));
 }
