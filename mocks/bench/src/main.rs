@@ -18,16 +18,16 @@ use clap::{Parser, Subcommand};
 /// Anything that went wrong; a benchmark just stops then.
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
-/// Measures api-mock-service beside a bare hyper server
+/// Measures api-mock-service beside a bare hyper server and beside other products
 #[derive(Parser)]
 struct Cli {
     #[command(subcommand)]
     command: Option<Command>,
     /// Seconds of one round
-    #[arg(long, default_value_t = 3, global = true)]
+    #[arg(long, default_value_t = 2, global = true)]
     seconds: u64,
     /// Rounds; in each, every server has its turn
-    #[arg(long, default_value_t = 3, global = true)]
+    #[arg(long, default_value_t = 5, global = true)]
     rounds: usize,
     /// Connections
     #[arg(long, default_value_t = 32, global = true)]
@@ -36,7 +36,7 @@ struct Cli {
     #[arg(long, global = true)]
     own_load: bool,
     /// Requests after which the memory is looked at again
-    #[arg(long, default_value_t = 1_000_000)]
+    #[arg(long, default_value_t = 1_000_000, global = true)]
     requests: u64,
 }
 
@@ -44,6 +44,8 @@ struct Cli {
 enum Command {
     /// Compare with other products
     Peers(peers::Options),
+    /// Only look whether memory grows over many requests
+    Memory,
     /// Serve fixed bytes with hyper alone (used by the program itself)
     Bare {
         /// The port; any by default
@@ -77,6 +79,7 @@ fn main() -> Result<(), Failure> {
             runtime()?.block_on(child::serve(engine, port))
         }
         Some(Command::Peers(options)) => peers::compare(&load, cli.rounds, &options),
+        Some(Command::Memory) => measure::memory(&load, cli.requests),
         None => measure::all(&load, cli.rounds, cli.requests),
     }
 }
