@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use api_mock_scenario::{Key, Part, Scenario, path_parts};
+use http::HeaderName;
 
 use crate::miss::{NearMiss, Reason};
 use crate::request::Request;
@@ -13,6 +14,8 @@ use crate::segment::Segment;
 use crate::sieve::Sieves;
 use crate::usage::Usage;
 
+/// The header that asks for a scenario by its name.
+static SCENARIO: HeaderName = HeaderName::from_static("x-mock-scenario");
 /// How many near misses are told.
 const MISSES: usize = 5;
 /// How many nodes are looked at for them.
@@ -223,7 +226,7 @@ impl<T> Index<T> {
         mut predicate: impl FnMut(&Entry<T>, &[&'r str], u64) -> bool,
     ) -> Result<Choice<'r, T>, Mismatch> {
         let probe = Probe::new(request);
-        let name = request.header("x-mock-scenario");
+        let name = request.header(&SCENARIO);
         let segments = segments(&request.path);
         let mut choice = None;
         let mut rejected: Vec<Arc<Entry<T>>> = Vec::new();
