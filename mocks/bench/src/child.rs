@@ -8,7 +8,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use api_mock_engine::{Engine, EngineOptions};
-use api_mock_server::{Server, ServerConfig};
+use api_mock_openapi::{ImportOptions, NoDocuments};
+use api_mock_server::{Server, ServerConfig, import_specification};
 use api_mock_store::StoreOptions;
 
 use crate::Failure;
@@ -56,13 +57,17 @@ impl Drop for Running {
     }
 }
 
-pub(crate) fn engine(data_dir: &Path) -> Result<Arc<Engine>, Failure> {
+pub(crate) fn engine(data_dir: &Path, specification: Option<&Path>) -> Result<Arc<Engine>, Failure> {
     let (engine, _) = Engine::open(StoreOptions::in_folder(data_dir), EngineOptions::default())?;
+    if let Some(path) = specification {
+        let options = ImportOptions::default();
+        import_specification(engine.store(), &std::fs::read(path)?, &options, &NoDocuments, false)?;
+    }
     Ok(Arc::new(engine))
 }
 
-pub(crate) async fn serve(engine: Arc<Engine>) -> Result<(), Failure> {
-    let config = ServerConfig { address: ([127, 0, 0, 1], 0).into(), ..ServerConfig::default() };
+pub(crate) async fn serve(engine: Arc<Engine>, port: u16) -> Result<(), Failure> {
+    let config = ServerConfig { address: ([127, 0, 0, 1], port).into(), ..ServerConfig::default() };
     let server = Server::bind(config, engine).await?;
     println!("{}", server.address());
     server.serve(std::future::pending()).await;

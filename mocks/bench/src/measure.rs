@@ -6,7 +6,10 @@ use crate::Failure;
 use crate::child::Running;
 use crate::load::Load;
 use crate::scenarios::{self, STATIC, TEMPLATED};
-use crate::table::{line, median, ratio};
+use crate::table::{line, median, ratio_line};
+
+/// How long requests of one kind are sent, where memory is looked at.
+const ROUND: Duration = Duration::from_secs(2);
 
 /// Measures everything and prints it.
 pub(crate) fn all(load: &Load, rounds: usize, requests: u64) -> Result<(), Failure> {
@@ -28,8 +31,13 @@ pub(crate) fn all(load: &Load, rounds: usize, requests: u64) -> Result<(), Failu
     for (_, server, path) in turns {
         load.own(server.address, path, Duration::from_millis(300))?;
     }
-    for _ in 0..rounds {
-        for ((_, server, path), result) in turns.iter().zip(&mut results) {
+    for round in 0..rounds {
+        // To and fro, so that nobody always comes after the same other.
+        let mut order: Vec<_> = turns.iter().zip(&mut results).collect();
+        if round % 2 == 1 {
+            order.reverse();
+        }
+        for ((_, server, path), result) in order {
             result.push(load.run(server.address, path)?);
         }
     }
@@ -37,10 +45,11 @@ pub(crate) fn all(load: &Load, rounds: usize, requests: u64) -> Result<(), Failu
         println!("{}", line(what, result));
     }
     if let [bare, fixed, templated, many_fixed, many_templated] = results.as_slice() {
-        println!("static / bare hyper                {:.2}", ratio(fixed, bare));
-        println!("templated / static                 {:.2}", ratio(templated, fixed));
-        println!("static, 10,000 / 10                {:.2}", ratio(many_fixed, fixed));
-        println!("templated, 10,000 / 10             {:.2}", ratio(many_templated, templated));
+        println!("ratios of neighbouring rounds: median, and where the middle half of them lies");
+        println!("{}", ratio_line("static / bare hyper", fixed, bare));
+        println!("{}", ratio_line("templated / static", templated, fixed));
+        println!("{}", ratio_line("static, 10,000 / 10", many_fixed, fixed));
+        println!("{}", ratio_line("templated, 10,000 / 10", many_templated, templated));
     }
     drop((bare, few, many));
     start()?;
@@ -58,20 +67,24 @@ fn start() -> Result<(), Failure> {
     Ok(())
 }
 
-fn memory(load: &Load, requests: u64) -> Result<(), Failure> {
+/// Memory at the start, and after each million of requests, of which half are for templates.
+pub(crate) fn memory(load: &Load, requests: u64) -> Result<(), Failure> {
     let folder = tempfile::tempdir()?;
     scenarios::write(folder.path(), 8)?;
     let server = Running::serving(folder.path())?;
-    let megabytes =
-        || server.memory_kb().map_or("unknown".to_owned(), |kb| format!("{:.1} MB", kb as f64 / 1024.0));
-    println!("memory, idle, 10 scenarios         {}", megabytes());
+    let megabytes = || server.memory_kb().map_or(f64::NAN, |kb| kb as f64 / 1024.0);
+    println!("memory, idle, 10 scenarios         {:.1} MB", megabytes());
     let mut sent = 0.0;
-    let mut looks = Vec::new();
-    while sent < requests as f64 {
-        let (path, seconds) = if looks.len() % 2 == 0 { (STATIC, 3) } else { (TEMPLATED, 3) };
-        sent += load.own(server.address, path, Duration::from_secs(seconds))? * seconds as f64;
-        looks.push(megabytes());
+    let mut told = 0.0;
+    for path in [STATIC, TEMPLATED].into_iter().cycle() {
+        sent += load.own(server.address, path, ROUND)? * ROUND.as_secs_f64();
+        if sent - told >= 1e6 || sent >= requests as f64 {
+            told = sent;
+            println!("memory after {sent:>10.0} requests     {:.1} MB", megabytes());
+        }
+        if sent >= requests as f64 {
+            break;
+        }
     }
-    println!("memory after {:>9.0} requests      {} (on the way: {})", sent, megabytes(), looks.join(", "));
     Ok(())
 }

@@ -29,7 +29,13 @@ response:
 "#;
 
 /// Writes one file.
-fn put(folder: &Path, directory: &str, method: &str, name: &str, text: &str) -> Result<(), Failure> {
+pub(crate) fn put(
+    folder: &Path,
+    directory: &str,
+    method: &str,
+    name: &str,
+    text: &str,
+) -> Result<(), Failure> {
     let folder = folder.join(directory).join(method);
     std::fs::create_dir_all(&folder)?;
     std::fs::write(folder.join(format!("{name}.scr")), text)?;

@@ -15,7 +15,7 @@ use api_mock_store::{LoadProblem, Snapshot, Store, StoreError, StoreOptions};
 use api_mock_template::time::{CivilTime, GoDuration};
 use api_mock_template::{Context, Functions, Limits};
 use arc_swap::ArcSwap;
-use http::{Method, StatusCode};
+use http::{HeaderName, Method, StatusCode};
 
 use crate::answer::{Answer, Refusal};
 use crate::compiled::Compiled;
@@ -25,6 +25,10 @@ use crate::head::Body;
 use crate::key_data::KeyData;
 use crate::plan::{Plan, Rendering, functions};
 use crate::problem::RenderProblem;
+
+/// The headers by which a request says how it wants to be answered.
+static RESPONSE_STATUS: HeaderName = HeaderName::from_static("x-mock-response-status");
+static WAIT_BEFORE_REPLY: HeaderName = HeaderName::from_static("x-mock-wait-before-reply");
 
 /// What the time is, since the begin of 1970 in UTC.
 pub type Clock = Arc<dyn Fn() -> Duration + Send + Sync>;
@@ -352,13 +356,13 @@ impl Inner {
 
 /// The status that the request asks for, if it does and it is one.
 fn asked_status(request: &Request) -> Option<StatusCode> {
-    let status: u16 = request.header("x-mock-response-status")?.trim().parse().ok()?;
+    let status: u16 = request.header(&RESPONSE_STATUS)?.trim().parse().ok()?;
     StatusCode::from_u16(status).ok().filter(|_| (200..600).contains(&status))
 }
 
 /// The wait that the request asks for; what is no duration asks for none.
 fn asked_wait(request: &Request) -> Option<Duration> {
-    let text = request.header("x-mock-wait-before-reply")?.trim();
+    let text = request.header(&WAIT_BEFORE_REPLY)?.trim();
     let wait = text.parse::<GoDuration>().ok().and_then(GoDuration::to_std);
     Some(wait.unwrap_or_default())
 }

@@ -23,6 +23,12 @@ const NOT_OURS: [&str; 9] = [
     "upgrade",
 ];
 
+/// Names and values that nearly all answers have. Constants are cheaper to clone than what is shared: threads that answer
+/// at the same time do not contend for them.
+const SCENARIO: HeaderName = HeaderName::from_static("x-mock-scenario");
+const PATH: HeaderName = HeaderName::from_static("x-mock-path");
+const TYPES: [&str; 5] = ["application/json", "application/xml", "text/html", "text/plain", "text/xml"];
+
 /// An answer without its body, and where that comes from.
 #[derive(Clone, Debug)]
 pub(crate) struct Head {
@@ -58,6 +64,13 @@ impl Head {
     }
 }
 
+fn value(text: &str) -> Option<HeaderValue> {
+    match TYPES.iter().find(|known| **known == text) {
+        Some(known) => Some(HeaderValue::from_static(known)),
+        None => HeaderValue::from_bytes(text.as_bytes()).ok(),
+    }
+}
+
 fn headers(
     scenario: &Scenario,
     name: &str,
@@ -67,8 +80,7 @@ fn headers(
     let mut headers = Vec::with_capacity(response.headers.len() + 3);
     let parse = |name: &str, value: &str| {
         let parsed = HeaderName::from_bytes(name.trim().as_bytes()).ok();
-        let value = HeaderValue::from_bytes(value.trim().as_bytes()).ok();
-        parsed.zip(value).ok_or_else(|| RenderProblem::Header(name.to_owned()))
+        parsed.zip(self::value(value.trim())).ok_or_else(|| RenderProblem::Header(name.to_owned()))
     };
     for (name, values) in response.headers.iter() {
         if NOT_OURS.iter().any(|other| name.trim().eq_ignore_ascii_case(other)) {
@@ -83,7 +95,9 @@ fn headers(
         headers.retain(|(name, _)| *name != header::CONTENT_TYPE);
         headers.push(parse("content-type", &response.content_type)?);
     }
-    headers.push(parse("x-mock-scenario", name)?);
-    headers.push(parse("x-mock-path", path)?);
+    for (known, text) in [(SCENARIO, name), (PATH, path)] {
+        let value = value(text.trim()).ok_or_else(|| RenderProblem::Header(known.to_string()))?;
+        headers.push((known, value));
+    }
     Ok(headers.into())
 }

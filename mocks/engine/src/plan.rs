@@ -1,7 +1,7 @@
 //! How a scenario is turned into an answer: all that can be done once is done once.
 
 use std::borrow::Cow;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use api_mock_functions::State;
 use api_mock_scenario::{Layout, Scenario, TextPlace, constant, directives};
@@ -48,6 +48,8 @@ pub(crate) struct Split {
     after: Piece,
     place: TextPlace,
     memory: [ArcSwapOption<Known>; MEMORY],
+    /// What the rest is read as, where it has no directives and so is always the same.
+    fixed: OnceLock<Head>,
 }
 
 /// A part of a file.
@@ -225,6 +227,7 @@ impl Split {
             after: Piece::new(name, after, functions)?,
             place,
             memory: Default::default(),
+            fixed: OnceLock::new(),
         };
         if let (Piece::Text(_), Piece::Text(_)) = (&split.before, &split.after) {
             // What is wrong with it should be said of the whole file.
@@ -244,19 +247,31 @@ impl Split {
 
     fn try_render(&self, rendering: &Rendering<'_>) -> Option<Head> {
         let mut state = (rendering.state)();
+        let fixed = self.fixed.get();
         let mut rest = Vec::new();
-        self.before.render(rendering, &mut state, &mut rest)?;
-        let mut body = Vec::with_capacity(256);
+        if fixed.is_none() {
+            self.before.render(rendering, &mut state, &mut rest)?;
+        }
+        let mut body = Vec::with_capacity(512);
         render(&self.body, rendering, &mut state, &mut body).ok()?;
         let before = rest.len();
-        self.after.render(rendering, &mut state, &mut rest)?;
+        if fixed.is_none() {
+            self.after.render(rendering, &mut state, &mut rest)?;
+        }
         let body = clean(body);
         let body = block::decode(std::str::from_utf8(&body).ok()?, &self.place)?;
         if body.is_empty() {
             // Then a fixture may take its place.
             return None;
         }
-        let head = self.head(rest, before, rendering)?;
+        let head = match fixed {
+            Some(head) => head.clone(),
+            None => self.head(rest, before, rendering)?,
+        };
+        if let (None, Piece::Text(_), Piece::Text(_)) = (fixed, &self.before, &self.after) {
+            // Another thread may have been faster, with the same.
+            let _ = self.fixed.set(head.clone());
+        }
         Some(Head { body: Body::Bytes(Bytes::from(body)), ..head })
     }
 

@@ -5,13 +5,17 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use api_mock_scenario::{Key, Part, Scenario, path_parts};
+use http::HeaderName;
 
 use crate::miss::{NearMiss, Reason};
 use crate::request::Request;
 use crate::rules::{MatchOptions, Probe, Rules};
 use crate::segment::Segment;
+use crate::sieve::Sieves;
 use crate::usage::Usage;
 
+/// The header that asks for a scenario by its name.
+static SCENARIO: HeaderName = HeaderName::from_static("x-mock-scenario");
 /// How many near misses are told.
 const MISSES: usize = 5;
 /// How many nodes are looked at for them.
@@ -138,6 +142,7 @@ struct Terminal<T> {
     entries: Vec<Arc<Entry<T>>>,
     /// Held while one of several is chosen, so that they take turns exactly.
     turn: Arc<Mutex<()>>,
+    sieves: Sieves,
 }
 
 impl<T> Clone for Index<T> {
@@ -166,13 +171,13 @@ impl<T> Default for Node<T> {
 
 impl<T> Clone for Terminal<T> {
     fn clone(&self) -> Self {
-        Terminal { entries: self.entries.clone(), turn: self.turn.clone() }
+        Terminal { entries: self.entries.clone(), turn: self.turn.clone(), sieves: self.sieves.clone() }
     }
 }
 
 impl<T> Default for Terminal<T> {
     fn default() -> Self {
-        Terminal { entries: Vec::new(), turn: Arc::default() }
+        Terminal { entries: Vec::new(), turn: Arc::default(), sieves: Sieves::default() }
     }
 }
 
@@ -193,6 +198,7 @@ impl<T> Index<T> {
     pub fn insert(&mut self, entry: Arc<Entry<T>>) {
         let root = Arc::make_mut(self.methods.entry(entry.key.method.clone()).or_default());
         let terminal = root.terminal_mut(&entry.shape);
+        terminal.sieves = Sieves::default();
         match terminal.entries.iter_mut().find(|other| other.key == entry.key) {
             Some(other) => *other = entry,
             None => terminal.entries.push(entry),
@@ -228,7 +234,7 @@ impl<T> Index<T> {
         mut predicate: impl FnMut(&Entry<T>, &[&'r str], u64) -> bool,
     ) -> Result<Choice<'r, T>, Mismatch> {
         let probe = Probe::new(request);
-        let name = request.header("x-mock-scenario");
+        let name = request.header(&SCENARIO);
         let segments = segments(&request.path);
         let mut choice = None;
         let mut rejected: Vec<Arc<Entry<T>>> = Vec::new();
@@ -264,7 +270,13 @@ impl<T> Index<T> {
         if let [entry] = terminal.entries.as_slice() {
             return fits(&entry).then(|| chosen(entry, 0));
         }
-        let mut candidates: Vec<&Arc<Entry<T>>> = terminal.entries.iter().filter(fits).collect();
+        let mut candidates: Vec<&Arc<Entry<T>>> =
+            match terminal.sieves.sift(&terminal.entries, |entry| &entry.rules, probe) {
+                Some(places) => {
+                    places.into_iter().filter_map(|at| terminal.entries.get(at)).filter(fits).collect()
+                }
+                None => terminal.entries.iter().filter(fits).collect(),
+            };
         if candidates.len() > 1 {
             let _turn = terminal.turn.lock().unwrap_or_else(PoisonError::into_inner);
             let total: u64 = candidates.iter().map(|entry| entry.usage.count()).sum();
@@ -374,6 +386,7 @@ impl<T> Node<T> {
             if let Some(inner) = terminal {
                 let inner = Arc::make_mut(inner);
                 inner.entries.retain(|entry| *entry.key != *key);
+                inner.sieves = Sieves::default();
                 if inner.entries.is_empty() {
                     *terminal = None;
                 }

@@ -10,6 +10,7 @@ mod pattern;
 mod request;
 mod rules;
 mod segment;
+mod sieve;
 mod usage;
 
 pub use answer::{BodyPattern, ValuePattern};

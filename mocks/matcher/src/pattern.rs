@@ -29,8 +29,21 @@ impl TextPattern {
 
     /// As a regular expression only.
     pub(crate) fn searches(&self, value: &str) -> bool {
-        let regex = self.regex.get_or_init(|| compile(&self.text));
-        regex.as_ref().is_some_and(|regex| regex.is_match(value))
+        self.regex().is_some_and(|regex| regex.is_match(value))
+    }
+
+    fn regex(&self) -> Option<&Regex> {
+        self.regex.get_or_init(|| compile(&self.text)).as_ref()
+    }
+
+    /// Whether it is a regular expression.
+    pub(crate) fn is_regex(&self) -> bool {
+        self.regex().is_some()
+    }
+
+    /// The expression as the library reads it, be it one or not.
+    pub(crate) fn source(&self) -> String {
+        source(&self.text)
     }
 
     pub(crate) fn text(&self) -> &str {
@@ -38,8 +51,12 @@ impl TextPattern {
     }
 }
 
-/// Compiles a pattern. What a directive prints depends on the request, so it stands for any text.
 fn compile(text: &str) -> Option<Regex> {
+    RegexBuilder::new(&source(text)).size_limit(REGEX_BYTES).build().ok()
+}
+
+/// A pattern as the library reads it. What a directive prints depends on the request, so it stands for any text.
+fn source(text: &str) -> String {
     let mut pattern = String::with_capacity(text.len());
     let mut from = 0;
     for at in directives(text) {
@@ -48,8 +65,7 @@ fn compile(text: &str) -> Option<Regex> {
         from = at.end;
     }
     pattern.push_str(text.get(from..).unwrap_or_default());
-    let pattern = as_rust(&strip_type_tags(&pattern));
-    RegexBuilder::new(&pattern).size_limit(REGEX_BYTES).build().ok()
+    as_rust(&strip_type_tags(&pattern))
 }
 
 /// Where Go reads something that Rust refuses: braces that repeat nothing, and brackets and signs

@@ -1,6 +1,7 @@
 //! A request as scenarios see it.
 
 use bytes::Bytes;
+use http::header::AsHeaderName;
 use http::{HeaderMap, Method};
 
 /// A request, taken apart.
@@ -47,7 +48,7 @@ impl Request {
 
     /// The first value of a header, if it is text.
     #[must_use]
-    pub fn header(&self, name: &str) -> Option<&str> {
+    pub fn header(&self, name: impl AsHeaderName) -> Option<&str> {
         self.headers.get(name).and_then(|value| std::str::from_utf8(value.as_bytes()).ok())
     }
 }

@@ -12,6 +12,7 @@ use crate::json::{self, Scalar};
 use crate::miss::Reason;
 use crate::pattern::TextPattern;
 use crate::request::Request;
+use crate::sieve::Place;
 
 /// How to match.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -39,7 +40,8 @@ impl<'r> Probe<'r> {
         Probe { request, body: OnceCell::new(), scalars: OnceCell::new(), digest: OnceCell::new() }
     }
 
-    fn body(&self) -> Option<&'r str> {
+    /// The body if it is text.
+    pub(crate) fn body(&self) -> Option<&'r str> {
         *self.body.get_or_init(|| std::str::from_utf8(&self.request.body).ok())
     }
 
@@ -52,6 +54,15 @@ impl<'r> Probe<'r> {
 
     fn scalars(&self) -> Option<&[Scalar]> {
         self.scalars.get_or_init(|| self.body().and_then(json::flatten)).as_deref()
+    }
+
+    /// The first value of a flattened key, if the body is JSON and has one.
+    pub(crate) fn field(&self, key: &str) -> Option<&str> {
+        if !is_json_like(self.body()?) {
+            return None;
+        }
+        let scalar = self.scalars()?.iter().find(|scalar| scalar.key == key);
+        scalar.map(|scalar| scalar.text.as_str())
     }
 }
 
@@ -112,6 +123,24 @@ impl Rules {
                 .iter()
                 .all(|(_, name, pattern)| pattern.matches(header(request, name.as_ref()).unwrap_or_default()))
             && self.content_type.as_ref().is_none_or(|pattern| content_type_fits(pattern, request))
+    }
+
+    /// The patterns that a request must match at certain places, or for fields: must not miss, unless its body fits as
+    /// a whole.
+    pub(crate) fn places(&self) -> impl Iterator<Item = (Place<'_>, &TextPattern)> {
+        let query = self.query.iter().map(|(name, pattern)| (Place::Query(name), pattern));
+        let headers = self.headers.iter().filter_map(|(_, name, pattern)| {
+            let name = name.as_ref()?;
+            Some((Place::Header(name.as_str()), pattern))
+        });
+        let fields = self.contents.as_ref().and_then(Contents::fields);
+        let fields = fields.into_iter().flat_map(|fields| &fields.by_key);
+        query.chain(headers).chain(fields.map(|(key, pattern)| (Place::Field(key), pattern)))
+    }
+
+    /// The pattern for the body.
+    pub(crate) fn whole_body(&self) -> Option<&TextPattern> {
+        self.contents.as_ref().map(|contents| &contents.whole)
     }
 
     /// All that does not fit.
@@ -199,18 +228,22 @@ impl Contents {
         }
         let body = probe.body();
         let found = body.is_some_and(|body| self.whole.text().contains(body) || self.whole.searches(body));
-        let fields = self.fields.get_or_init(|| fields(self.whole.text())).as_ref();
+        let fields = self.fields();
         let demands = fields.is_some_and(|fields| fields.demand(self.strict));
         if found && !demands {
             return Ok(());
         }
         let fields = fields.ok_or(Reason::Contents)?;
         // What is no JSON, forms for example, has no parts to check.
-        if !body.is_some_and(|body| body.trim_start().starts_with(['{', '['])) {
+        if !body.is_some_and(is_json_like) {
             return if demands { Err(Reason::Contents) } else { Ok(()) };
         }
         let scalars = probe.scalars().ok_or(Reason::Contents)?;
         fields.fit(scalars, self.strict)
+    }
+
+    fn fields(&self) -> Option<&Fields> {
+        self.fields.get_or_init(|| fields(self.whole.text())).as_ref()
     }
 }
 
@@ -242,6 +275,11 @@ impl Fields {
         }
         Ok(())
     }
+}
+
+/// What has parts to check.
+fn is_json_like(body: &str) -> bool {
+    body.trim_start().starts_with(['{', '['])
 }
 
 /// Whether a place is the one meant; `[*]` means any place in an array.

@@ -30,8 +30,12 @@ impl Usage {
 
     /// Counts a use, and gives the new count.
     pub(crate) fn use_once(&self, turn: u64, now_ms: u64) -> u64 {
-        self.turn.fetch_max(turn, Ordering::Relaxed);
-        self.last_used_ms.fetch_max(now_ms, Ordering::Relaxed);
+        // Several at once are either held apart by whoever chooses among scenarios, or are of one that is alone: then
+        // a number or a time that is a little too old does no harm.
+        self.turn.store(turn, Ordering::Relaxed);
+        if self.last_used_ms.load(Ordering::Relaxed) < now_ms {
+            self.last_used_ms.store(now_ms, Ordering::Relaxed);
+        }
         self.count.fetch_add(1, Ordering::Relaxed) + 1
     }
 }

@@ -234,3 +234,31 @@ fn an_entry_of_the_same_key_takes_the_place() {
     assert!(Arc::ptr_eq(&choice.entry, &entry));
     assert_eq!((choice.count, entry.usage().last_used_ms()), (1, 5));
 }
+
+#[test]
+fn of_many_scenarios_of_one_path_the_right_one_answers_also_after_changes() {
+    let scenarios: Vec<Scenario> = (0..400)
+        .map(|number| {
+            let mut scenario = scenario(&format!("s{number}"), "/many");
+            scenario.method = "POST".into();
+            scenario.request.match_contents = format!("{{\"kind\": \"^k{number}$\"}}");
+            scenario
+        })
+        .collect();
+    let mut index = index_with(&scenarios, &MatchOptions::default());
+    let ask = |index: &TestIndex, number: usize| {
+        let body = format!("{{\"kind\": \"k{number}\"}}");
+        name_of(index, &Request::new(Method::POST, "/many", HeaderMap::new(), body.into()))
+    };
+    for round in 0..3 {
+        for number in 0..400 {
+            assert_eq!(ask(&index, number), Some(format!("s{number}")), "{round}");
+        }
+        assert_eq!(ask(&index, 400), None);
+    }
+    let gone = Entry::new(&scenarios[7], (), Arc::default(), &MatchOptions::default());
+    index.remove(&gone);
+    for _ in 0..30 {
+        assert_eq!((ask(&index, 7), ask(&index, 399)), (None, Some("s399".to_owned())));
+    }
+}

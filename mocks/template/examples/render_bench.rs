@@ -1,12 +1,14 @@
-//! How often a second the engine renders templates: `cargo run --release --example render_bench [FOLDER]`.
+//! How fast the engine renders, and beside Go's text/template if a Go toolchain is there:
+//! `GO=/path/to/go cargo run --release -p api-mock-template --example render_bench [FOLDER]`.
 //!
-//! Renders the scenario files of FOLDER (default: the reference's files beside this repository, if
-//! they are there) and one built-in template. The functions that they call are stand-ins that give
-//! fixed values, so that only the engine is measured. With `--print` the outputs are written
-//! instead, to be compared with those of another engine.
+//! Renders the templates among the files of FOLDER (default: the scenario files beside this repository, if they are
+//! there) and one built-in template. The functions that they call are stand-ins that give fixed values, in both
+//! languages, so that only the engines are measured; both must write the same bytes. With `--print` the outputs are
+//! written instead.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a program to measure with")]
 
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use api_mock_template::{Context, Functions, Map, Template, Value};
@@ -18,8 +20,10 @@ const TEN_FIELDS: &str = r#"{
   "time": "{{Time}}", "page": {{.page}}, "status": "{{if eq .page "1"}}first{{else}}later{{end}}"
 }"#;
 
-/// Each template is measured in batches, and the fastest counts: the others were disturbed.
-const BATCHES: u32 = 500;
+/// Each template is measured in batches, and the fastest counts: the others were disturbed. The same in Go.
+const BATCHES: u32 = 250;
+/// How often each engine has its turn.
+const TURNS: u32 = 2;
 const BATCH: Duration = Duration::from_millis(2);
 
 fn number(value: &Value) -> i64 {
@@ -102,7 +106,8 @@ fn texts(folder: &Path) -> Vec<(String, String)> {
     let mut paths: Vec<PathBuf> = files.flatten().map(|file| file.path()).collect();
     paths.sort();
     for path in paths {
-        let text = std::fs::read_to_string(&path).unwrap_or_default();
+        // A check of an answer, in braces of its own, which is no template.
+        let text = std::fs::read_to_string(&path).unwrap_or_default().replace("{{contents.", "{contents.");
         if text.contains("{{") {
             texts.push((path.file_stem().unwrap_or_default().to_string_lossy().into_owned(), text));
         }
@@ -124,12 +129,63 @@ fn batch(template: &Template, data: &Value, output: &mut Vec<u8>) -> u128 {
     start.elapsed().as_nanos() / rounds
 }
 
+/// Go's engine, built from the program beside this one.
+struct Go {
+    folder: PathBuf,
+}
+
+impl Go {
+    /// `None` without the variable `GO`.
+    fn build() -> Option<Go> {
+        let go = std::env::var_os("GO")?;
+        let folder = std::env::temp_dir().join(format!("render-bench-{}", std::process::id()));
+        std::fs::create_dir(&folder).expect("a new folder");
+        std::fs::write(folder.join("main.go"), include_str!("render_bench.go")).expect("a file");
+        let status = Command::new(go)
+            .args(["build", "-o", "bench", "main.go"])
+            .envs([("GO111MODULE", "off"), ("GOTOOLCHAIN", "local")])
+            .current_dir(&folder)
+            .status();
+        assert!(status.is_ok_and(|status| status.success()), "Go cannot build its program");
+        Some(Go { folder })
+    }
+
+    /// The nanoseconds of one rendering, and what it wrote.
+    fn render(&self, text: &str) -> (u128, Vec<u8>) {
+        let (input, output) = (self.folder.join("input"), self.folder.join("output"));
+        std::fs::write(&input, text).expect("a file");
+        let mut command = Command::new(self.folder.join("bench"));
+        let done = command.args([&input, &output]).stderr(Stdio::inherit()).output().expect("a program");
+        let said = String::from_utf8_lossy(&done.stdout);
+        (said.trim().parse().expect("nanoseconds"), std::fs::read(&output).expect("its output"))
+    }
+}
+
+impl Drop for Go {
+    fn drop(&mut self) {
+        // It is in the folder for such files.
+        let _ = std::fs::remove_dir_all(&self.folder);
+    }
+}
+
+fn summary(mut ratios: Vec<(f64, String)>) {
+    ratios.sort_by(|a, b| a.0.total_cmp(&b.0));
+    if let (Some((worst, name)), Some((median, _))) = (ratios.first(), ratios.get(ratios.len() / 2)) {
+        println!(
+            "Go's time / ours, of {} templates: median {median:.1}, worst {worst:.1} ({name})",
+            ratios.len()
+        );
+    }
+}
+
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let print = arguments.iter().any(|argument| argument == "--print");
     let folder = arguments.iter().find(|argument| !argument.starts_with("--"));
     let folder = folder.map_or_else(default_folder, PathBuf::from);
     let (functions, data) = (functions(), data());
+    let go = if print { None } else { Go::build() };
+    let mut ratios = Vec::new();
     for (name, text) in texts(&folder) {
         let template = match Template::parse(&name, &text, &functions) {
             Ok(template) => template,
@@ -145,11 +201,27 @@ fn main() {
             continue;
         }
         let size = output.len();
-        let nanoseconds =
-            (0..BATCHES).map(|_| batch(&template, &data, &mut output)).min().unwrap_or(1).max(1);
-        println!(
-            "{name:20} {size:>7} bytes {nanoseconds:>9} ns {:>10} renders/s",
-            1_000_000_000 / nanoseconds
-        );
+        let mut nanoseconds = u128::MAX;
+        let mut of_go: Option<u128> = None;
+        for _ in 0..TURNS {
+            for _ in 0..BATCHES {
+                nanoseconds = nanoseconds.min(batch(&template, &data, &mut output));
+            }
+            if let Some(go) = &go {
+                let (time, written) = go.render(&text);
+                assert!(written == output, "{name}: Go writes\n{}", String::from_utf8_lossy(&written));
+                of_go = Some(of_go.map_or(time, |best| best.min(time)));
+            }
+        }
+        let per_second = 1_000_000_000 / nanoseconds.max(1);
+        print!("{name:20} {size:>7} bytes {nanoseconds:>9} ns {per_second:>10} renders/s");
+        if let Some(of_go) = of_go {
+            // Nanoseconds of one rendering are few.
+            let ratio = of_go as f64 / nanoseconds.max(1) as f64;
+            print!("   Go {of_go:>9} ns {ratio:>6.1}");
+            ratios.push((ratio, name));
+        }
+        println!();
     }
+    summary(ratios);
 }
