@@ -15,6 +15,7 @@
 //! The protocol itself is in `migrations/`: one function for each operation, so that each is one round trip and atomic.
 #![forbid(unsafe_code)]
 
+mod batch;
 mod bells;
 mod codec;
 mod config;
