@@ -20,6 +20,7 @@ use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use crate::error::{LockError, LockResult};
 use crate::lock_id::LockId;
@@ -43,6 +44,13 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self { direct: 2, lanes: 2, batch: 256, bytes: 512 * 1024, queue: 4_096 }
+    }
+}
+
+impl Limits {
+    /// Nothing gathers: every call goes straight through.
+    pub fn none() -> Self {
+        Self { direct: usize::MAX, ..Self::default() }
     }
 }
 
@@ -395,4 +403,17 @@ pub fn failed<T>(members: usize, error: &LockError) -> Vec<Reply<LockResult<T>>>
         _ => Reply::Answer(Err(error.duplicate())),
     };
     (0..members).map(|_| reply()).collect()
+}
+
+/// How long many renewals' answers wait for one that could not be made with the others: while it waits for a stranger's lock on
+/// its row, the others, which are renewed, shall not seem lost.
+pub fn patience(renewals: &[RenewRequest]) -> Duration {
+    let shortest_ms = renewals.iter().map(|renewal| renewal.lease_ms).min().unwrap_or(0);
+    Duration::from_millis(shortest_ms.unsigned_abs() / 6).max(Duration::from_millis(50))
+}
+
+/// The answer to a renewal that took longer than [`patience`]. It may be sent again.
+pub fn too_late(lock: &LockId) -> LockError {
+    let message = format!("{lock}: no answer in time to its renewal; is its row locked by somebody?");
+    LockError::CurrentlyUnavailable { message, source: None }
 }

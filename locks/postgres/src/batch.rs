@@ -54,13 +54,13 @@ impl Tasks {
 
 impl Batches {
     /// To be called in a runtime. No call waits longer than `longest` for the others' batches.
-    pub(crate) fn new(sender: Sender, longest: Duration) -> Self {
+    pub(crate) fn new(sender: Sender, limits: Limits, longest: Duration) -> Self {
         let sender = Arc::new(sender);
         let tasks = Arc::new(Tasks { runtime: Handle::current(), running: Mutex::default() });
         Self {
-            acquires: gathering(&tasks, Acquires(Arc::clone(&sender))),
-            renewals: gathering(&tasks, Renewals(Arc::clone(&sender))),
-            releases: gathering(&tasks, Releases(sender)),
+            acquires: gathering(&tasks, limits, Acquires(Arc::clone(&sender))),
+            renewals: gathering(&tasks, limits, Renewals(Arc::clone(&sender))),
+            releases: gathering(&tasks, limits, Releases(sender)),
             longest,
         }
     }
@@ -79,10 +79,11 @@ impl Batches {
 
 fn gathering<Q: Gather, T: Send + 'static>(
     tasks: &Arc<Tasks>,
+    limits: Limits,
     work: impl Work<Ask = Q, Answer = LockResult<T>>,
 ) -> Gathering<Q, T> {
     let (tasks, work) = (Arc::clone(tasks), Arc::new(work));
-    Combiner::new(Limits::default(), move |lane: Lane<Q, LockResult<T>>| {
+    Combiner::new(limits, move |lane: Lane<Q, LockResult<T>>| {
         tasks.spawn(lane.run(Arc::clone(&work), yield_now));
     })
 }
@@ -93,12 +94,20 @@ pub(crate) fn can_gather(request: &AcquireRequest) -> bool {
 }
 
 impl Sender {
-    async fn rows(&self, doing: &str, of: &crate::statements::Statement, params: &[Param<'_>]) -> LockResult<Vec<Row>> {
+    async fn rows(
+        &self,
+        doing: &str,
+        of: &crate::statements::Statement,
+        params: &[Param<'_>],
+    ) -> LockResult<Vec<Row>> {
         self.connections.query(doing, of, params).await
     }
 
     /// Renews many; those that could not be renewed on the spot are none.
-    pub(crate) async fn renew(&self, asks: &[RenewRequest]) -> LockResult<Vec<Option<LockResult<MutexLock>>>> {
+    pub(crate) async fn renew(
+        &self,
+        asks: &[RenewRequest],
+    ) -> LockResult<Vec<Option<LockResult<MutexLock>>>> {
         let sent = Instant::now();
         let all = |field: fn(&RenewRequest) -> &str| asks.iter().map(field).collect::<Vec<&str>>();
         let semaphores: Vec<bool> = asks.iter().map(|r| r.lock.is_semaphore()).collect();
@@ -172,8 +181,7 @@ impl Acquires {
         let leases: Vec<i64> = asks.iter().map(|r| r.lease_ms).collect();
         let data: Vec<Option<&str>> = asks.iter().map(|r| r.data.as_deref()).collect();
         let (replace, delete) = (flags(|r| r.replace_data), flags(|r| r.delete_on_release));
-        let params: [Param<'_>; 8] =
-            [&tenants, &keys, &versions, &owners, &leases, &data, &replace, &delete];
+        let params: [Param<'_>; 8] = [&tenants, &keys, &versions, &owners, &leases, &data, &replace, &delete];
         let rows = self.0.rows("acquire", &self.0.statements.acquire_many, &params).await?;
         let rows = by_place(asks.len(), rows)?;
         let granted = |(ask, row): (&AcquireRequest, Option<Row>)| {
@@ -229,8 +237,7 @@ impl Releases {
         let versions = all(|r| &r.version);
         let delete: Vec<bool> = asks.iter().map(|r| r.delete).collect();
         let data: Vec<Option<&str>> = asks.iter().map(|r| r.data.as_deref()).collect();
-        let params: [Param<'_>; 6] =
-            [&tenants, &keys, &versions, &delete, &data, &self.0.durable_release];
+        let params: [Param<'_>; 6] = [&tenants, &keys, &versions, &delete, &data, &self.0.durable_release];
         let rows = self.0.rows("release", &self.0.statements.release_many, &params).await?;
         let done = by_place(asks.len(), rows)?;
         Ok(done.into_iter().map(|row| row.map(|_| Ok(true))).collect())

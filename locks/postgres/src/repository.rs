@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use async_trait::async_trait;
+use db_locks_core::combine::{self, Limits};
 use db_locks_core::lock_id::slot_number;
 use db_locks_core::models::new_version;
 use db_locks_core::{
@@ -31,7 +32,7 @@ const AT_ONCE: usize = 8;
 ///
 /// Parameters of the URL beside the driver's: `sslmode`, `sslrootcert` as in libpq; `prepare=false` behind a transaction
 /// pooler that knows no prepared statements (then waiters poll, unless `listen=true`); `durable_release=false` for releases
-/// that do not wait for the server's disk.
+/// that do not wait for the server's disk; `group_commit=false` for a transaction of its own for every call.
 pub struct PostgresRepository {
     connections: Arc<Connections>,
     names: Names,
@@ -71,11 +72,12 @@ impl PostgresRepository {
             statements: Arc::clone(&statements),
             durable_release: settings.durable_release,
         };
+        let limits = if settings.group_commit { Limits::default() } else { Limits::none() };
         let longest = settings.connect_timeout + 2 * settings.request_timeout;
         let random = new_version().replace('-', "");
         let client_id = format!("{}_{random}", if settings.listen { "dbl" } else { "poll" });
         let repository = Self {
-            batches: Batches::new(sender(), longest),
+            batches: Batches::new(sender(), limits, longest),
             renewals: sender(),
             connections,
             statements,
@@ -287,7 +289,12 @@ impl LockRepository for PostgresRepository {
         let missing = replies.iter().zip(requests).enumerate().filter(|(_, (reply, _))| reply.is_none());
         // Boxed, since the compiler cannot name the lifetime of such a closure's future.
         let again: Vec<_> = missing
-            .map(|(place, (_, request))| async move { (place, self.renew_alone(request).await) }.boxed())
+            .map(|(place, (_, request))| {
+                // The others' answers wait for this one: not for long.
+                let alone = tokio::time::timeout(combine::patience(requests), self.renew_alone(request));
+                async move { (place, alone.await.unwrap_or_else(|_| Err(combine::too_late(&request.lock)))) }
+                    .boxed()
+            })
             .collect();
         let mut again = futures_util::stream::iter(again).buffer_unordered(AT_ONCE);
         while let Some((place, reply)) = again.next().await {
