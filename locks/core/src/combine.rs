@@ -417,3 +417,6 @@ pub fn too_late(lock: &LockId) -> LockError {
     let message = format!("{lock}: no answer in time to its renewal; is its row locked by somebody?");
     LockError::CurrentlyUnavailable { message, source: None }
 }
+
+#[cfg(test)]
+mod tests;

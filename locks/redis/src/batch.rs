@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use db_locks_core::combine::{Answer, Combiner, Gather, Lane, Limits, Reply, Work, failed};
 use db_locks_core::{AcquireRequest, Acquired, LockId, LockResult, MutexLock, ReleaseRequest, RenewRequest};
-use futures_util::future::join_all;
+use futures_util::future::{join_all, try_join};
 use redis::Value;
 use tokio::runtime::Handle;
 use tokio::task::{JoinSet, yield_now};
@@ -90,18 +90,13 @@ pub(crate) async fn send_all(
     scripts: &Pair,
     calls: Vec<(&LockId, Call)>,
 ) -> LockResult<Vec<Reply<Value>>> {
-    let of_kind = |semaphore: bool| calls.iter().filter(move |(lock, _)| lock.is_semaphore() == semaphore);
-    let send = async |semaphore: bool| -> LockResult<Vec<Reply<Value>>> {
-        let calls: Vec<&Call> = of_kind(semaphore).map(|(_, call)| call).collect();
-        match calls.first() {
-            None => Ok(Vec::new()),
-            Some(_) => {
-                wire.run_many(doing, if semaphore { &scripts.semaphores } else { &scripts.mutexes }, &calls)
-                    .await
-            }
-        }
+    let of_kind = |semaphore: bool| -> Vec<&Call> {
+        calls.iter().filter(|(lock, _)| lock.is_semaphore() == semaphore).map(|(_, call)| call).collect()
     };
-    let (mutexes, semaphores) = futures_util::future::try_join(send(false), send(true)).await?;
+    let (mutexes, semaphores) = (of_kind(false), of_kind(true));
+    let mutexes = wire.run_many(doing, &scripts.mutexes, &mutexes);
+    let semaphores = wire.run_many(doing, &scripts.semaphores, &semaphores);
+    let (mutexes, semaphores) = try_join(mutexes, semaphores).await?;
     let (mut mutexes, mut semaphores) = (mutexes.into_iter(), semaphores.into_iter());
     let next = |(lock, _): &(&LockId, Call)| {
         if lock.is_semaphore() { semaphores.next() } else { mutexes.next() }.unwrap_or(Reply::Alone)

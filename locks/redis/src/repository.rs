@@ -11,6 +11,7 @@ use db_locks_core::{
     AcquireRequest, Acquired, Capabilities, LockError, LockId, LockRepository, LockResult, LocksConfig,
     MutexLock, MutexRepository, ReleaseRequest, RenewRequest, Semaphore, SemaphoreRepository,
 };
+use futures_util::FutureExt;
 use futures_util::future::{join_all, try_join_all};
 use redis::{RedisResult, Value};
 
@@ -125,13 +126,14 @@ impl RedisRepository {
             Err(LockError::Database { .. }) => requests.iter().map(|_| Reply::Alone).collect(),
             Err(error) => return requests.iter().map(|_| Err(error.duplicate())).collect(),
         };
-        join_all(requests.iter().zip(replies).map(|(request, reply)| async move {
-            match reply {
+        let mut renewed = Vec::with_capacity(requests.len());
+        for (request, reply) in requests.iter().zip(replies) {
+            renewed.push(match reply {
                 Reply::Answer(value) => calls::renewed(request, value, sent),
                 Reply::Alone => self.renew_alone(request).await,
-            }
-        }))
-        .await
+            });
+        }
+        renewed
     }
 }
 
@@ -229,7 +231,11 @@ impl LockRepository for RedisRepository {
             let some: Vec<&RenewRequest> = places.iter().map(|place| &requests[*place]).collect();
             let renewed = match self.wire.link.is_single() {
                 true => self.renew_some(&some).await,
-                false => join_all(some.iter().map(|request| self.renew_alone(request))).await,
+                false => {
+                    // Boxed, since the compiler cannot name the lifetime of such a closure's future.
+                    let all: Vec<_> = some.iter().map(|request| self.renew_alone(request).boxed()).collect();
+                    join_all(all).await
+                }
             };
             for (place, reply) in places.iter().zip(renewed) {
                 replies[*place] = Some(reply);
