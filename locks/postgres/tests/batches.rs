@@ -21,7 +21,7 @@ const MANY: usize = 200;
 async fn asks(store: &PostgresRepository, many: usize) -> Vec<AcquireRequest> {
     let asks: Vec<_> = (0..many).map(|number| ask(&mutex(&format!("key {number}")))).collect();
     let held = join_all(asks.iter().map(|ask| granted(store, ask))).await;
-    let released = join_all(held.iter().map(|lock| async { store.release(&release(lock)).await })).await;
+    let released = join_all(held.iter().map(|lock| async move { store.release(&release(lock)).await })).await;
     assert!(released.into_iter().all(|released| released.unwrap()));
     (0..many).map(|number| ask(&mutex(&format!("key {number}")))).collect()
 }
