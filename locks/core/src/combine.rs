@@ -26,6 +26,10 @@ use crate::error::{LockError, LockResult};
 use crate::lock_id::LockId;
 use crate::protocol::{AcquireRequest, ReleaseRequest, RenewRequest};
 
+mod batches;
+
+pub use batches::{Batches, SendTogether, Task};
+
 /// How many may do what.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
@@ -403,6 +407,16 @@ pub fn failed<T>(members: usize, error: &LockError) -> Vec<Reply<LockResult<T>>>
         _ => Reply::Answer(Err(error.duplicate())),
     };
     (0..members).map(|_| reply()).collect()
+}
+
+/// What each member is told of a batch that did what it could: none for those that are to go on by themselves.
+pub fn told<T>(members: usize, outcome: LockResult<Vec<Option<T>>>) -> Vec<Reply<LockResult<T>>> {
+    match outcome {
+        Ok(done) => {
+            done.into_iter().map(|done| done.map_or(Reply::Alone, |done| Reply::Answer(Ok(done)))).collect()
+        }
+        Err(error) => failed(members, &error),
+    }
 }
 
 /// How long many renewals' answers wait for one that could not be made with the others: while it waits for a stranger's lock on

@@ -2,10 +2,10 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use db_locks_core::combine;
+use db_locks_core::combine::{self, Batches};
 use db_locks_core::lock_id::slot_number;
 use db_locks_core::protocol::{CLIENT_TTL_MS, key_means_slot};
 use db_locks_core::{
@@ -15,7 +15,7 @@ use db_locks_core::{
 };
 use mysql_async::{Row, Value};
 
-use crate::batch::{self, Batches, can_gather};
+use crate::batch::{self, can_gather, within};
 use crate::codec;
 use crate::config::Settings;
 use crate::error::Task;
@@ -65,7 +65,7 @@ impl MysqlRepository {
         }
         let server = Arc::new(Server::new(settings));
         let repository = Arc::new(Self {
-            batches: Batches::new(&server),
+            batches: batch::batches(&server),
             server,
             client_id: db_locks_core::models::new_version(),
         });
@@ -74,6 +74,11 @@ impl MysqlRepository {
         }
         repository.check().await?;
         Ok(repository)
+    }
+
+    /// No call waits longer for others' batches: the one that is on its way, and its own.
+    fn longest(&self) -> Duration {
+        2 * self.server.settings.request_timeout
     }
 
     pub(crate) fn sql(&self) -> &Statements {
@@ -290,7 +295,7 @@ impl LockRepository for MysqlRepository {
     async fn acquire(&self, request: &AcquireRequest) -> LockResult<Acquired> {
         let alone = self.acquire_alone(request);
         match can_gather(request) {
-            true => self.batches.call(&self.batches.acquires, request, alone).await,
+            true => self.batches.acquires.call(request, |answer| within(self.longest(), answer), alone).await,
             false => alone.await,
         }
     }
@@ -298,7 +303,7 @@ impl LockRepository for MysqlRepository {
     async fn renew(&self, request: &RenewRequest) -> LockResult<MutexLock> {
         let alone = self.renew_alone(request);
         match can_renew_together(request) {
-            true => self.batches.call(&self.batches.renewals, request, alone).await,
+            true => self.batches.renewals.call(request, |answer| within(self.longest(), answer), alone).await,
             false => alone.await,
         }
     }
@@ -309,7 +314,7 @@ impl LockRepository for MysqlRepository {
             && !request.delete
             && is_handle_of(&request.lock, &request.mutex_key, &request.version);
         match usual {
-            true => self.batches.call(&self.batches.releases, request, alone).await,
+            true => self.batches.releases.call(request, |answer| within(self.longest(), answer), alone).await,
             false => alone.await,
         }
     }

@@ -1,10 +1,10 @@
 //! [`PostgresRepository`]: the protocol of [`db_locks_core::protocol`], each operation one call of one function.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use db_locks_core::combine::{self, Limits};
+use db_locks_core::combine::{self, Batches, Limits};
 use db_locks_core::lock_id::slot_number;
 use db_locks_core::models::new_version;
 use db_locks_core::{
@@ -14,7 +14,7 @@ use db_locks_core::{
 use futures_util::{FutureExt, StreamExt};
 use tokio_postgres::Row;
 
-use crate::batch::{Batches, Sender, can_gather, left_out};
+use crate::batch::{self, Sender, can_gather, left_out, within};
 use crate::bells::Doorbell;
 use crate::codec::{self, Outcome, outcome, record};
 use crate::config::{Names, Settings};
@@ -38,7 +38,9 @@ pub struct PostgresRepository {
     names: Names,
     pub(crate) statements: Arc<Statements>,
     batches: Batches,
-    renewals: Sender,
+    sender: Sender,
+    /// No call waits longer for others' batch.
+    longest: Duration,
     doorbell: Option<Doorbell>,
     durable_release: bool,
     /// Who this repository is in the table of clients; its channel, if it listens.
@@ -73,12 +75,12 @@ impl PostgresRepository {
             durable_release: settings.durable_release,
         };
         let limits = if settings.group_commit { Limits::default() } else { Limits::none() };
-        let longest = settings.connect_timeout + 2 * settings.request_timeout;
         let random = new_version().replace('-', "");
         let client_id = format!("{}_{random}", if settings.listen { "dbl" } else { "poll" });
         let repository = Self {
-            batches: Batches::new(sender(), limits, longest),
-            renewals: sender(),
+            batches: batch::batches(limits, sender()),
+            sender: sender(),
+            longest: settings.connect_timeout + 2 * settings.request_timeout,
             connections,
             statements,
             names: settings.names.clone(),
@@ -264,7 +266,7 @@ impl LockRepository for PostgresRepository {
         if !can_gather(request) {
             return alone.await;
         }
-        self.batches.call(&self.batches.acquires, request, alone).await
+        self.batches.acquires.call(request, |answer| within(self.longest, answer), alone).await
     }
 
     async fn renew(&self, request: &RenewRequest) -> LockResult<MutexLock> {
@@ -272,14 +274,14 @@ impl LockRepository for PostgresRepository {
         if request.lock.is_semaphore() {
             return alone.await;
         }
-        self.batches.call(&self.batches.renewals, request, alone).await
+        self.batches.renewals.call(request, |answer| within(self.longest, answer), alone).await
     }
 
     async fn renew_many(&self, requests: &[RenewRequest]) -> Vec<LockResult<MutexLock>> {
         let mut replies = Vec::with_capacity(requests.len());
         for some in requests.chunks(RENEWALS_AT_ONCE) {
-            match self.renewals.renew(some).await {
-                Ok(renewed) => replies.extend(renewed),
+            match self.sender.renewed(some).await {
+                Ok(renewed) => replies.extend(renewed.into_iter().map(|renewed| renewed.map(Ok))),
                 // It may be for the sake of one of them.
                 Err(LockError::Database { .. }) => replies.extend(some.iter().map(|_| None)),
                 Err(error) => replies.extend(some.iter().map(|_| Some(Err(error.duplicate())))),
@@ -310,7 +312,7 @@ impl LockRepository for PostgresRepository {
         if request.lock.is_semaphore() || names_a_slot {
             return alone.await;
         }
-        self.batches.call(&self.batches.releases, request, alone).await
+        self.batches.releases.call(request, |answer| within(self.longest, answer), alone).await
     }
 
     async fn abandon(&self, lock: &LockId, version: &str) -> LockResult<()> {

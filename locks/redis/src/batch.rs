@@ -2,13 +2,12 @@
 //!
 //! One server only: the keys of a cluster's script must lie in one slot, and locks of one slot hardly ever meet.
 
-use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use db_locks_core::combine::{Answer, Combiner, Gather, Lane, Limits, Reply, Work, failed};
+use db_locks_core::combine::{Answer, Batches, Limits, Reply, SendTogether, Task, failed};
 use db_locks_core::{AcquireRequest, Acquired, LockId, LockResult, MutexLock, ReleaseRequest, RenewRequest};
-use futures_util::future::{join_all, try_join};
+use futures_util::future::try_join;
 use redis::Value;
 use tokio::runtime::Handle;
 use tokio::task::{JoinSet, yield_now};
@@ -21,17 +20,6 @@ use crate::wire::Wire;
 /// The most in one script, so that other clients of the server do not wait for long.
 const MOST: usize = 128;
 
-type Gathering<Q, T> = Combiner<Q, LockResult<T>>;
-
-/// The calls of one repository that can go together.
-#[derive(Debug)]
-pub(crate) struct Batches {
-    pub(crate) acquires: Gathering<AcquireRequest, Acquired>,
-    pub(crate) renewals: Gathering<RenewRequest, MutexLock>,
-    pub(crate) releases: Gathering<ReleaseRequest, bool>,
-    longest: Duration,
-}
-
 /// The tasks that send; ended with the repository.
 struct Tasks {
     runtime: Handle,
@@ -39,48 +27,24 @@ struct Tasks {
 }
 
 impl Tasks {
-    fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+    fn spawn(&self, task: Task) {
         let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
         while running.try_join_next().is_some() {}
         running.spawn_on(task, &self.runtime);
     }
 }
 
-impl Batches {
-    /// To be called in a runtime. No call waits longer than `longest` for the others' batches.
-    pub(crate) fn new(wire: &Arc<Wire>, together: bool, longest: Duration) -> Self {
-        let limits = Limits { batch: MOST, ..Limits::default() };
-        let limits = if together && wire.link.is_single() { limits } else { Limits::none() };
-        let tasks = Arc::new(Tasks { runtime: Handle::current(), running: Mutex::default() });
-        Self {
-            acquires: gathering(&tasks, limits, Acquires(Arc::clone(wire))),
-            renewals: gathering(&tasks, limits, Renewals(Arc::clone(wire))),
-            releases: gathering(&tasks, limits, Releases(Arc::clone(wire))),
-            longest,
-        }
-    }
-
-    /// One call: by itself as `alone` makes it, or with others.
-    pub(crate) async fn call<Q: Gather + Clone, T: Send + 'static>(
-        &self,
-        gathering: &Gathering<Q, T>,
-        ask: &Q,
-        alone: impl Future<Output = LockResult<T>>,
-    ) -> LockResult<T> {
-        let bound = async |answer: Answer<LockResult<T>>| timeout(self.longest, answer).await.ok();
-        gathering.call(ask, bound, alone).await
-    }
+/// To be called in a runtime.
+pub(crate) fn batches(wire: &Arc<Wire>, together: bool) -> Batches {
+    let limits = Limits { batch: MOST, ..Limits::default() };
+    let limits = if together && wire.link.is_single() { limits } else { Limits::none() };
+    let tasks = Arc::new(Tasks { runtime: Handle::current(), running: Mutex::default() });
+    Batches::new(limits, Sender(Arc::clone(wire)), move |task| tasks.spawn(task), yield_now)
 }
 
-fn gathering<Q: Gather, T: Send + 'static>(
-    tasks: &Arc<Tasks>,
-    limits: Limits,
-    work: impl Work<Ask = Q, Answer = LockResult<T>>,
-) -> Gathering<Q, T> {
-    let (tasks, work) = (Arc::clone(tasks), Arc::new(work));
-    Combiner::new(limits, move |lane: Lane<Q, LockResult<T>>| {
-        tasks.spawn(lane.run(Arc::clone(&work), yield_now));
-    })
+/// Waits for others' batch, for so long at most.
+pub(crate) async fn within<A>(longest: Duration, answer: Answer<A>) -> Option<Option<Reply<A>>> {
+    timeout(longest, answer).await.ok()
 }
 
 /// One script for the mutexes and one for the semaphores, both on their way at once; the replies in the order of the calls.
@@ -123,55 +87,33 @@ fn told<Q, T>(
     }
 }
 
-struct Acquires(Arc<Wire>);
+struct Sender(Arc<Wire>);
 
-impl Work for Acquires {
-    type Ask = AcquireRequest;
-    type Answer = LockResult<Acquired>;
-
-    async fn send(&self, asks: &[AcquireRequest]) -> Vec<Reply<Self::Answer>> {
+impl SendTogether for Sender {
+    async fn acquire(&self, asks: &[AcquireRequest]) -> Vec<Reply<LockResult<Acquired>>> {
         let (wire, sent) = (&self.0, Instant::now());
         let calls = asks.iter().map(|ask| (&ask.lock, calls::acquire(wire, ask))).collect();
         let outcome = send_all(wire, "acquire", &statements().acquire_many, calls).await;
         told(asks, outcome, |ask, value| calls::acquired(ask, value, sent))
     }
 
-    /// Whoever gives up while its request is on the way says so, but that may have come before the request itself.
-    async fn orphaned(&self, orphans: Vec<(AcquireRequest, Self::Answer)>) {
-        let wire = &self.0;
-        let ends = orphans.iter().filter(|(_, answer)| answer.is_ok()).map(|(ask, _)| async {
-            if let Err(error) = wire.abandon(&ask.lock, &ask.version).await {
-                tracing::warn!(lock = %ask.lock, error = error.chain(), "a grant that nobody waits for lasts until its lease ends");
-            }
-        });
-        join_all(ends).await;
-    }
-}
-
-struct Renewals(Arc<Wire>);
-
-impl Work for Renewals {
-    type Ask = RenewRequest;
-    type Answer = LockResult<MutexLock>;
-
-    async fn send(&self, asks: &[RenewRequest]) -> Vec<Reply<Self::Answer>> {
+    async fn renew(&self, asks: &[RenewRequest]) -> Vec<Reply<LockResult<MutexLock>>> {
         let (wire, sent) = (&self.0, Instant::now());
         let calls = asks.iter().map(|ask| (&ask.lock, calls::renew(wire, ask))).collect();
         let outcome = send_all(wire, "renew", &statements().renew_many, calls).await;
         told(asks, outcome, |ask, value| calls::renewed(ask, value, sent))
     }
-}
 
-struct Releases(Arc<Wire>);
-
-impl Work for Releases {
-    type Ask = ReleaseRequest;
-    type Answer = LockResult<bool>;
-
-    async fn send(&self, asks: &[ReleaseRequest]) -> Vec<Reply<Self::Answer>> {
+    async fn release(&self, asks: &[ReleaseRequest]) -> Vec<Reply<LockResult<bool>>> {
         let wire = &self.0;
         let calls = asks.iter().map(|ask| (&ask.lock, calls::release(wire, ask))).collect();
         let outcome = send_all(wire, "release", &statements().release_many, calls).await;
         told(asks, outcome, calls::released)
+    }
+
+    async fn abandon(&self, lock: &LockId, version: &str) {
+        if let Err(error) = self.0.abandon(lock, version).await {
+            tracing::warn!(%lock, error = error.chain(), "a grant that nobody waits for lasts until its lease ends");
+        }
     }
 }

@@ -2,10 +2,10 @@
 
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Once};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use db_locks_core::combine::Reply;
+use db_locks_core::combine::{Batches, Reply};
 use db_locks_core::models::new_version;
 use db_locks_core::{
     AcquireRequest, Acquired, Capabilities, LockError, LockId, LockRepository, LockResult, LocksConfig,
@@ -15,7 +15,7 @@ use futures_util::FutureExt;
 use futures_util::future::{join_all, try_join_all};
 use redis::{RedisResult, Value};
 
-use crate::batch::{Batches, send_all};
+use crate::batch::{self, send_all, within};
 use crate::calls::{self, no_such};
 use crate::codec::{self, Answer};
 use crate::config::Settings;
@@ -32,6 +32,8 @@ const BATCH: usize = 512;
 pub struct RedisRepository {
     pub(crate) wire: Arc<Wire>,
     batches: Batches,
+    /// No call waits longer for others' batch.
+    longest: Duration,
     push: bool,
 }
 
@@ -56,8 +58,8 @@ impl RedisRepository {
         let wire = Arc::new(Wire { link, ear, prefix: settings.prefix, ids });
         // As long as a call that has to connect first, and is sent again.
         let longest = settings.connect_timeout + 2 * settings.request_timeout;
-        let batches = Batches::new(&wire, settings.group_commit, longest);
-        let repository = Arc::new(Self { wire, batches, push: settings.push });
+        let batches = batch::batches(&wire, settings.group_commit);
+        let repository = Arc::new(Self { wire, batches, longest, push: settings.push });
         repository.warn_of_eviction().await;
         Ok(repository)
     }
@@ -187,7 +189,11 @@ impl LockRepository for RedisRepository {
         if waits {
             bells.hang(&request.version);
         }
-        let answer = self.batches.call(&self.batches.acquires, request, self.acquire_alone(request)).await?;
+        let answer = self
+            .batches
+            .acquires
+            .call(request, |answer| within(self.longest, answer), self.acquire_alone(request))
+            .await?;
         if waits && !matches!(answer, Acquired::Busy(_)) {
             bells.take_down(&request.version);
         }
@@ -196,12 +202,18 @@ impl LockRepository for RedisRepository {
 
     async fn renew(&self, request: &RenewRequest) -> LockResult<MutexLock> {
         calls::is_handle_of(&request.lock, &request.mutex_key, &request.version)?;
-        self.batches.call(&self.batches.renewals, request, self.renew_alone(request)).await
+        self.batches
+            .renewals
+            .call(request, |answer| within(self.longest, answer), self.renew_alone(request))
+            .await
     }
 
     async fn release(&self, request: &ReleaseRequest) -> LockResult<bool> {
         calls::is_handle_of(&request.lock, &request.mutex_key, &request.version)?;
-        self.batches.call(&self.batches.releases, request, self.release_alone(request)).await
+        self.batches
+            .releases
+            .call(request, |answer| within(self.longest, answer), self.release_alone(request))
+            .await
     }
 
     async fn abandon(&self, lock: &LockId, version: &str) -> LockResult<()> {
