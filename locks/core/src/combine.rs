@@ -27,8 +27,10 @@ use crate::lock_id::LockId;
 use crate::protocol::{AcquireRequest, ReleaseRequest, RenewRequest};
 
 mod batches;
+mod waiters;
 
 pub use batches::{Batches, SendTogether, Task};
+pub use waiters::Waiters;
 
 /// How many may do what.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use db_locks_core::combine::{self, Batches};
+use db_locks_core::combine::{self, Batches, Waiters};
 use db_locks_core::lock_id::slot_number;
 use db_locks_core::protocol::{CLIENT_TTL_MS, key_means_slot};
 use db_locks_core::{
@@ -36,6 +36,7 @@ const BATCH_BYTES: usize = 1024 * 1024;
 pub struct MysqlRepository {
     server: Arc<Server>,
     batches: Batches,
+    waiters: Waiters,
     /// Names this repository among the processes that wait.
     client_id: String,
 }
@@ -66,6 +67,7 @@ impl MysqlRepository {
         let server = Arc::new(Server::new(settings));
         let repository = Arc::new(Self {
             batches: batch::batches(&server),
+            waiters: Waiters::default(),
             server,
             client_id: db_locks_core::models::new_version(),
         });
@@ -293,8 +295,12 @@ impl LockRepository for MysqlRepository {
     }
 
     async fn acquire(&self, request: &AcquireRequest) -> LockResult<Acquired> {
-        let alone = self.acquire_alone(request);
-        match can_gather(request) {
+        let alone = async {
+            let answer = self.acquire_alone(request).await;
+            self.waiters.answered(request, &answer);
+            answer
+        };
+        match can_gather(request) && !self.waiters.knows(request) {
             true => self.batches.acquires.call(request, |answer| within(self.longest(), answer), alone).await,
             false => alone.await,
         }
@@ -320,6 +326,7 @@ impl LockRepository for MysqlRepository {
     }
 
     async fn abandon(&self, lock: &LockId, version: &str) -> LockResult<()> {
+        self.waiters.gone(version);
         let (semaphore, mutex) = match lock.kind() {
             LockKind::Semaphore => (lock.key(), ""),
             LockKind::Mutex => ("", lock.key()),

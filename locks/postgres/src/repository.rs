@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use db_locks_core::combine::{self, Batches, Limits};
+use db_locks_core::combine::{self, Batches, Limits, Waiters};
 use db_locks_core::lock_id::slot_number;
 use db_locks_core::models::new_version;
 use db_locks_core::{
@@ -39,6 +39,7 @@ pub struct PostgresRepository {
     pub(crate) statements: Arc<Statements>,
     batches: Batches,
     sender: Sender,
+    waiters: Waiters,
     /// No call waits longer for others' batch.
     longest: Duration,
     doorbell: Option<Doorbell>,
@@ -80,6 +81,7 @@ impl PostgresRepository {
         let repository = Self {
             batches: batch::batches(limits, sender()),
             sender: sender(),
+            waiters: Waiters::default(),
             longest: settings.connect_timeout + 2 * settings.request_timeout,
             connections,
             statements,
@@ -262,8 +264,12 @@ impl LockRepository for PostgresRepository {
     }
 
     async fn acquire(&self, request: &AcquireRequest) -> LockResult<Acquired> {
-        let alone = self.acquire_alone(request);
-        if !can_gather(request) {
+        let alone = async {
+            let answer = self.acquire_alone(request).await;
+            self.waiters.answered(request, &answer);
+            answer
+        };
+        if !can_gather(request) || self.waiters.knows(request) {
             return alone.await;
         }
         self.batches.acquires.call(request, |answer| within(self.longest, answer), alone).await
@@ -316,6 +322,7 @@ impl LockRepository for PostgresRepository {
     }
 
     async fn abandon(&self, lock: &LockId, version: &str) -> LockResult<()> {
+        self.waiters.gone(version);
         if let Some(bell) = &self.doorbell {
             bell.take_down(version);
         }
