@@ -368,10 +368,12 @@ impl LockRepository for MysqlRepository {
                 replies[*place] = reply;
             }
         }
-        for (request, reply) in requests.iter().zip(&mut replies).filter(|(_, reply)| reply.is_none()) {
-            // The others' answers wait for this one: not for long.
-            let alone = tokio::time::timeout(combine::patience(requests), self.renew_alone(request));
-            *reply = Some(alone.await.unwrap_or_else(|_| Err(combine::too_late(&request.lock))));
+        for (place, request) in requests.iter().enumerate() {
+            if replies[place].is_none() {
+                // The others' answers wait for this one: not for long.
+                let alone = tokio::time::timeout(combine::patience(requests), self.renew_alone(request));
+                replies[place] = Some(alone.await.unwrap_or_else(|_| Err(combine::too_late(&request.lock))));
+            }
         }
         let unanswered = || Err(LockError::runtime("a renewal was left unanswered"));
         replies.into_iter().map(|reply| reply.unwrap_or_else(unanswered)).collect()

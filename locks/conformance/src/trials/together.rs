@@ -26,10 +26,10 @@ const MANY: usize = 48;
 
 /// Runs all at once, on as many tasks; the answers in their order.
 async fn all_at_once<T: Send + 'static, F: Future<Output = T> + Send + 'static>(
-    calls: impl Iterator<Item = F>,
+    calls: Vec<F>,
 ) -> Outcome<Vec<T>> {
     let mut running = JoinSet::new();
-    for (place, call) in calls.enumerate() {
+    for (place, call) in calls.into_iter().enumerate() {
         running.spawn(async move { (place, call.await) });
     }
     let mut answers: Vec<Option<T>> = (0..running.len()).map(|_| None).collect();
@@ -57,7 +57,7 @@ async fn acquire_all(store: &Arc<dyn Store>, asks: &[Ask]) -> Outcome<Vec<LockRe
         let (asked, store) = (asked.clone(), store.clone());
         async move { asked.on(&store).await }
     });
-    all_at_once(calls).await
+    all_at_once(calls.collect()).await
 }
 
 /// All of them, which must be granted.
@@ -78,7 +78,7 @@ async fn release_all(store: &Arc<dyn Store>, held: &[MutexLock]) -> Outcome<Vec<
         let store = store.clone();
         async move { store.release(&request).await }
     });
-    all_at_once(calls).await
+    all_at_once(calls.collect()).await
 }
 
 async fn renew_all(
@@ -90,7 +90,7 @@ async fn renew_all(
         let store = store.clone();
         async move { (request.new_version.clone(), store.renew(&request).await) }
     });
-    all_at_once(calls).await
+    all_at_once(calls.collect()).await
 }
 
 fn is_its_own(asked: &Ask, lock: &MutexLock, version: &str) -> Outcome {
