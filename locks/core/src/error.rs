@@ -217,6 +217,21 @@ impl LockError {
         }
     }
 
+    /// The same failure for another of the requests that went together: its kind, and its causes in words.
+    #[must_use]
+    pub fn duplicate(&self) -> Self {
+        let message = self.chain();
+        match self {
+            Self::AccessDenied { .. } => Self::AccessDenied { message, source: None },
+            Self::CurrentlyUnavailable { .. } => Self::CurrentlyUnavailable { message, source: None },
+            Self::Database { retryable, .. } => {
+                Self::Database { message, retryable: *retryable, source: None }
+            }
+            Self::Serialization { .. } => Self::Serialization { message, source: None },
+            _ => Self::Runtime { message, source: None },
+        }
+    }
+
     /// The message followed by each cause, for logs and command lines: `a: b: c`.
     pub fn chain(&self) -> String {
         let mut text = self.to_string();

@@ -6,6 +6,7 @@
 //! | [`options`] | what a caller may ask for, with builders |
 //! | [`config`] | [`LocksConfig`], one value that configures everything |
 //! | [`error`] | [`LockError`]: kind, retry advice, context and cause |
+//! | [`combine`] | group commit: many calls of one process in one statement |
 //! | [`fenced`] | [`FencedRepository`]: values that take no write with an older fencing token |
 //! | [`lock_id`] | [`LockId`]: a validated tenant + kind + key |
 //! | [`protocol`] | the requests and replies between this library and a database: the lock protocol itself |
@@ -15,6 +16,7 @@
 //! This crate does no IO, starts no task and knows no driver; `cargo xtask tidy` checks that.
 #![forbid(unsafe_code)]
 
+pub mod combine;
 pub mod config;
 pub mod eager;
 pub mod error;

@@ -29,6 +29,7 @@ async fn main() -> Outcome {
     config.database_url = Some(url.clone());
     let repository = MysqlRepository::connect(&config).await?;
 
+    many(&url, lasts).await?;
     // The first grant of a key makes its row, by another way.
     store_pairs(&repository, mutex, 1, lasts / 4).await?;
     // Twice, so that one can see what the machine's own unrest is.
@@ -52,6 +53,103 @@ async fn main() -> Outcome {
         }
     }
     renewals(&repository, lasts).await
+}
+
+/// 256 tasks with keys of their own, beside the driver updating one row a transaction on as many connections as the tasks used and
+/// on 32, and beside the store without group commit; a lone caller with and without it. In turns; medians of the ratios.
+async fn many(url: &str, lasts: Duration) -> Outcome {
+    const TURNS: usize = 5;
+    let more = if url.contains('?') { "&" } else { "?" };
+    let mut config = LocksConfig::new("bench");
+    config.database_url = Some(url.to_string());
+    let together = MysqlRepository::connect(&config).await?;
+    let before = sessions(url).await?;
+    store_pairs(&together, task, 256, lasts).await?;
+    let used = sessions(url).await? - before + 1;
+    config.database_url = Some(format!("{url}{more}group_commit=false"));
+    let apart = MysqlRepository::connect(&config).await?;
+    store_pairs(&apart, task, 256, lasts / 4).await?;
+    store_pairs(&together, task, 1, lasts / 4).await?;
+    let mut turns = Vec::new();
+    for _ in 0..TURNS {
+        turns.push([
+            store_pairs(&together, task, 256, lasts).await?,
+            updates(url, used, lasts).await?,
+            updates(url, 32, lasts).await?,
+            store_pairs(&apart, task, 256, lasts).await?,
+            store_pairs(&together, task, 1, lasts).await?,
+            store_pairs(&apart, task, 1, lasts).await?,
+        ]);
+    }
+    let rate = |place: usize| median(turns.iter().map(|turn| turn[place]).collect());
+    let ratio = |one: usize, other: usize| median(turns.iter().map(|turn| turn[one] / turn[other]).collect());
+    println!(
+        "256 tasks: {:.0} pairs/s on {used} connections; the driver, one update a transaction: {:.0}/s on {used}, ratio {:.2}; \
+         {:.0}/s on 32, ratio {:.2}; without group commit {:.0} pairs/s, ratio {:.2}",
+        rate(0),
+        rate(1),
+        ratio(0, 1),
+        rate(2),
+        ratio(0, 2),
+        rate(3),
+        ratio(0, 3)
+    );
+    println!(
+        "a lone caller: {:.0} pairs/s, without group commit {:.0}, ratio {:.2}",
+        rate(4),
+        rate(5),
+        ratio(4, 5)
+    );
+    Ok(())
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
+/// One key for each task.
+fn task(caller: u32, _: u32) -> db_locks_core::LockResult<AcquireRequest> {
+    request(LockId::mutex("bench", &format!("task-{caller}"))?, None)
+}
+
+/// Connections of this user.
+async fn sessions(url: &str) -> Outcome<u32> {
+    let mut conn = connect(url).await?;
+    let count = "SELECT COUNT(*) FROM information_schema.processlist WHERE user = SUBSTRING_INDEX(CURRENT_USER(), '@', 1)";
+    let count: Option<u32> = conn.query_first(count).await?;
+    conn.disconnect().await?;
+    Ok(count.unwrap_or(0))
+}
+
+/// The engine's own limit: updates a second of one row each, each a transaction, on so many connections.
+async fn updates(url: &str, connections: u32, lasts: Duration) -> Outcome<f64> {
+    let mut working = tokio::task::JoinSet::<Outcome<u32>>::new();
+    let mut opened = Vec::new();
+    for _ in 0..connections {
+        let mut conn = connect(url).await?;
+        let sql = "UPDATE mutexes SET expires_at_us = 0, updated_at_us = updated_at_us + 1 \
+            WHERE tenant_id = 'bench' AND semaphore_key = '' AND mutex_key = ?";
+        let update = conn.prep(sql).await?;
+        opened.push((conn, update));
+    }
+    let begun = Instant::now();
+    for (number, (mut conn, update)) in opened.into_iter().enumerate() {
+        working.spawn(async move {
+            let (key, mut done) = (format!("task-{number}"), 0);
+            while begun.elapsed() < lasts {
+                conn.exec_drop(&update, (&key,)).await?;
+                done += 1;
+            }
+            conn.disconnect().await?;
+            Ok(done)
+        });
+    }
+    let mut all = 0;
+    while let Some(done) = working.join_next().await {
+        all += done??;
+    }
+    Ok(f64::from(all) / begun.elapsed().as_secs_f64())
 }
 
 /// On a worker thread, as the store's callers are.

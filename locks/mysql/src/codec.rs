@@ -31,7 +31,7 @@ pub(crate) fn taken(mut rows: Vec<Row>, ask: &AcquireRequest, sent: Instant) -> 
 }
 
 /// The usual grant of a mutex, of which only the token need be said: it is the time when the lease began.
-fn granted_anew(ask: &AcquireRequest, fence: u64) -> LockRecord {
+pub(crate) fn granted_anew(ask: &AcquireRequest, fence: u64) -> LockRecord {
     let now_us = i64::try_from(fence).unwrap_or(i64::MAX);
     LockRecord {
         slot: 0,
@@ -94,6 +94,22 @@ fn record(row: &mut Row, from: usize) -> LockResult<LockRecord> {
 /// Reads one slot, if there is one.
 pub(crate) fn slot(mut rows: Vec<Row>) -> LockResult<Option<LockRecord>> {
     rows.pop().map(|mut row| record(&mut row, 0)).transpose()
+}
+
+/// Reads a slot whose request's place comes after it.
+pub(crate) fn placed_slot(mut row: Row) -> LockResult<(usize, LockRecord)> {
+    Ok((column(&mut row, 10)?, record(&mut row, 0)?))
+}
+
+/// Reads which of so many requests were done, and when: `0,3,4` and a time.
+pub(crate) fn done(mut rows: Vec<Row>, requests: usize) -> LockResult<(Vec<bool>, u64)> {
+    let mut row = rows.pop().ok_or_else(|| malformed("no row", 0))?;
+    let (places, mut done) = (text(&mut row, 0)?, vec![false; requests]);
+    for place in places.split(',').filter(|place| !place.is_empty()) {
+        let place: usize = place.parse().map_err(|_| malformed("no number", 0))?;
+        *done.get_mut(place).ok_or_else(|| malformed("a request that was not made", 0))? = true;
+    }
+    Ok((done, column(&mut row, 1)?))
 }
 
 /// Reads the one number that a procedure answers.

@@ -29,6 +29,8 @@ pub(crate) struct Settings {
     /// The most connections.
     pub(crate) pool_size: usize,
     pub(crate) migrate: bool,
+    /// Calls that come while others are on their way go together.
+    pub(crate) group_commit: bool,
     pub(crate) connect_timeout: Duration,
     pub(crate) request_timeout: Duration,
 }
@@ -41,7 +43,7 @@ impl Settings {
     pub(crate) fn new(config: &LocksConfig) -> LockResult<Self> {
         let url = config.database_url();
         let tables = Tables::new(config)?;
-        let Target { opts, tls, ca } = Target::parse(&url)?;
+        let Target { opts, tls, ca, group_commit } = Target::parse(&url)?;
         let opts = OptsBuilder::from_opts(opts)
             .ssl_opts(tls)
             .tcp_nodelay(true)
@@ -59,6 +61,7 @@ impl Settings {
             tables,
             pool_size: usize::try_from(config.database_pool_size()).unwrap_or(usize::MAX),
             migrate: config.run_database_migrations(),
+            group_commit,
             connect_timeout: config.connect_timeout(),
             request_timeout: config.request_timeout(),
         })
@@ -99,6 +102,7 @@ struct Target {
     opts: Opts,
     tls: Option<SslOpts>,
     ca: Option<PathBuf>,
+    group_commit: bool,
 }
 
 impl Target {
@@ -109,10 +113,16 @@ impl Target {
         let rest = rest
             .ok_or_else(|| invalid("is not a MySQL URL; write mysql://user:password@host:3306/database"))?;
         let mut ours = Tls::default();
-        let mut drivers = Vec::new();
+        let (mut drivers, mut group_commit) = (Vec::new(), true);
         for pair in query.split('&').filter(|pair| !pair.is_empty()) {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-            if !ours.take(name, value)? {
+            if name == "group_commit" {
+                group_commit = match value {
+                    "true" => true,
+                    "false" => false,
+                    _ => return Err(invalid("has a parameter group_commit that is neither true nor false")),
+                };
+            } else if !ours.take(name, value)? {
                 drivers.push(pair);
             }
         }
@@ -128,7 +138,7 @@ impl Target {
         }
         let ca = ours.ca.clone();
         let tls = ours.apply(opts.ssl_opts().cloned())?;
-        Ok(Self { opts, tls, ca })
+        Ok(Self { opts, tls, ca, group_commit })
     }
 }
 

@@ -26,7 +26,7 @@ impl FencedRepository for MysqlRepository {
     async fn write_fenced(&self, register: &RegisterId, token: u64, value: &str) -> LockResult<FencedWrite> {
         let params = vec![register.tenant().into(), register.key().into(), token.into(), value.into()];
         let answer =
-            self.execute(Task::general("writing to a register"), &self.sql.write_fenced, params).await?;
+            self.execute(Task::general("writing to a register"), &self.sql().write_fenced, params).await?;
         let seen = answer.inserted_id.ok_or_else(|| {
             LockError::runtime(format!("the server did not say which token the {register} has seen"))
         })?;
@@ -35,7 +35,8 @@ impl FencedRepository for MysqlRepository {
 
     async fn read_fenced(&self, register: &RegisterId) -> LockResult<Option<FencedValue>> {
         let params = vec![register.tenant().into(), register.key().into()];
-        let answer = self.execute(Task::general("reading a register"), &self.sql.read_fenced, params).await?;
+        let answer =
+            self.execute(Task::general("reading a register"), &self.sql().read_fenced, params).await?;
         let Some(row) = answer.rows.into_iter().next() else { return Ok(None) };
         let (token, value) = mysql_async::from_row_opt(row).map_err(|error| {
             LockError::serialization(format!("the {register} holds no token and text"), error)

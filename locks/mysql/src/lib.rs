@@ -6,6 +6,9 @@
 //! | `repository` | [`MysqlRepository`], the traits of `db-locks-core` |
 //! | `pool` | connections: at most so many, none that is in doubt |
 //! | `statements` | one `CALL` an operation; the rules themselves are the stored procedures of `migrations/` |
+//! | `together` | the SQL of many operations in one transaction |
+//! | `batch` | which calls go together |
+//! | `server` | one statement, or one message of several, in time |
 //! | `codec` | rows to records |
 //! | `error` | what the server and the driver say, as `LockError` |
 //! | `migrations` | tables and procedures |
@@ -13,6 +16,7 @@
 //! README.md says what is guaranteed and what it costs.
 #![forbid(unsafe_code)]
 
+mod batch;
 mod codec;
 mod config;
 mod error;
@@ -20,6 +24,8 @@ mod fenced;
 mod migrations;
 mod pool;
 mod repository;
+mod server;
 mod statements;
+mod together;
 
 pub use repository::MysqlRepository;

@@ -1,12 +1,11 @@
 //! [`MysqlRepository`]: the traits of `db-locks-core`, one statement a call.
 
 use std::fmt;
-use std::future::Future;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use db_locks_core::eager::Eager;
+use db_locks_core::combine::{self, Batches, Waiters};
 use db_locks_core::lock_id::slot_number;
 use db_locks_core::protocol::{CLIENT_TTL_MS, key_means_slot};
 use db_locks_core::{
@@ -16,15 +15,15 @@ use db_locks_core::{
 };
 use mysql_async::{Row, Value};
 
+use crate::batch::{self, can_gather, within};
 use crate::codec;
 use crate::config::Settings;
-use crate::error::{Fault, Task};
+use crate::error::Task;
 use crate::migrations;
-use crate::pool::{Answer, Pool};
+use crate::pool::Answer;
+use crate::server::Server;
 use crate::statements::{Statements, append_call};
 
-/// How often a deadlock's victim is sent again. The rows are locked in one order, so there is hardly ever one.
-const DEADLOCK_RETRIES: u32 = 3;
 /// The most renewals in one transaction, so that others are not kept waiting for long.
 const RENEWALS: usize = 256;
 /// The most bytes of SQL in one message.
@@ -35,19 +34,18 @@ const BATCH_BYTES: usize = 1024 * 1024;
 /// Connections are opened when they are needed and closed when the repository is dropped. It belongs to the runtime that
 /// it was made in.
 pub struct MysqlRepository {
-    settings: Settings,
-    pool: Pool,
-    pub(crate) sql: Statements,
+    server: Arc<Server>,
+    batches: Batches,
+    waiters: Waiters,
     /// Names this repository among the processes that wait.
     client_id: String,
-    eager: Eager,
 }
 
 impl fmt::Debug for MysqlRepository {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("MysqlRepository")
-            .field("place", &self.settings.place)
-            .field("tables", &self.settings.tables)
+            .field("place", &self.server.settings.place)
+            .field("tables", &self.server.settings.tables)
             .finish_non_exhaustive()
     }
 }
@@ -66,24 +64,33 @@ impl MysqlRepository {
             // Without a choice of ours the driver's TLS panics when somebody else has compiled in a second provider.
             let _ = rustls::crypto::ring::default_provider().install_default();
         }
+        let server = Arc::new(Server::new(settings));
         let repository = Arc::new(Self {
-            pool: Pool::new(settings.opts.clone(), settings.pool_size, settings.connect_timeout),
-            sql: Statements::new(&settings.tables),
+            batches: batch::batches(&server),
+            waiters: Waiters::default(),
+            server,
             client_id: db_locks_core::models::new_version(),
-            settings,
-            eager: Eager::default(),
         });
-        if repository.settings.migrate {
+        if repository.server.settings.migrate {
             repository.migrate().await?;
         }
         repository.check().await?;
         Ok(repository)
     }
 
+    /// No call waits longer for others' batches: the one that is on its way, and its own.
+    fn longest(&self) -> Duration {
+        2 * self.server.settings.request_timeout
+    }
+
+    pub(crate) fn sql(&self) -> &Statements {
+        &self.server.sql
+    }
+
     /// That the tables are there and the clock is one, and that what the dead left is swept away.
     async fn check(&self) -> LockResult<()> {
         let task = Task::general("looking at the tables");
-        for sql in &self.sql.purge {
+        for sql in &self.sql().purge {
             match self.execute(task, sql, vec![]).await {
                 // Locks work without: somebody else can sweep.
                 Err(error) if error.kind() == ErrorKind::AccessDenied || is_busy(&error) => {
@@ -96,45 +103,14 @@ impl MysqlRepository {
         if clock.rows.into_iter().next().and_then(|mut row| row.take::<i64, _>(1)) == Some(0) {
             return Err(LockError::runtime(format!(
                 "{}: the server runs with sysdate-is-now, so it cannot tell what time it is once it has waited for a row",
-                self.settings.place
+                self.server.settings.place
             )));
         }
         Ok(())
     }
 
-    /// Sends one statement, within the request timeout. Sends it again when nothing came of it: after a deadlock, or
-    /// when the connection turns out to have been closed while it was idle. The protocol makes that safe.
     pub(crate) async fn execute(&self, task: Task<'_>, sql: &str, params: Vec<Value>) -> LockResult<Answer> {
-        let attempts = async {
-            let (mut deadlocks, mut stale) = (0, false);
-            loop {
-                let mut lease = self.pool.lease().await?;
-                match lease.execute(sql, &params).await {
-                    Ok(answer) => {
-                        lease.done();
-                        return Ok(answer);
-                    }
-                    Err(fault) if fault.is_deadlock() && deadlocks < DEADLOCK_RETRIES => deadlocks += 1,
-                    Err(fault) if fault.is_stale_connection() && lease.reused && !stale => {
-                        stale = true;
-                        self.pool.forget_idle();
-                    }
-                    Err(fault) => return Err(fault),
-                }
-            }
-        };
-        self.bounded(task, attempts).await
-    }
-
-    async fn bounded<T>(
-        &self,
-        task: Task<'_>,
-        work: impl Future<Output = Result<T, Fault>>,
-    ) -> LockResult<T> {
-        let timeout = self.settings.request_timeout;
-        let reply = self.eager.wait(tokio::time::timeout(timeout, work), tokio::task::yield_now).await;
-        let outcome = reply.unwrap_or(Err(Fault::Answer(timeout)));
-        outcome.map_err(|fault| fault.into_lock_error(&self.settings.place, task))
+        self.server.execute(task, sql, params).await
     }
 
     fn take_params(&self, request: &AcquireRequest) -> Vec<Value> {
@@ -157,24 +133,71 @@ impl MysqlRepository {
         params
     }
 
-    /// Renews in one transaction, which is one message; none if that failed as a whole.
-    async fn renew_batch(&self, requests: &[&RenewRequest]) -> Result<Vec<LockResult<MutexLock>>, Fault> {
+    async fn acquire_alone(&self, request: &AcquireRequest) -> LockResult<Acquired> {
+        let lock = &request.lock;
+        let sql = if lock.is_semaphore() { &self.sql().take_slot } else { &self.sql().take };
+        let answer = self.execute(Task::on("acquiring", lock), sql, self.take_params(request)).await?;
+        codec::taken(answer.rows, request, answer.sent)
+    }
+
+    async fn renew_alone(&self, request: &RenewRequest) -> LockResult<MutexLock> {
+        if !is_handle_of(&request.lock, &request.mutex_key, &request.version) {
+            return renewed(request, vec![], Instant::now());
+        }
+        let task = Task::on("renewing", &request.lock);
+        let answer = self.execute(task, &self.sql().renew, renew_params(request).into()).await?;
+        renewed(request, answer.rows, answer.sent)
+    }
+
+    async fn release_alone(&self, request: &ReleaseRequest) -> LockResult<bool> {
+        let lock = &request.lock;
+        let slot = match is_handle_of(lock, &request.mutex_key, &request.version) {
+            true => slot_named(lock, &request.mutex_key, &request.version),
+            // No slot has this name.
+            false => "".into(),
+        };
+        let params = vec![
+            lock.tenant().into(),
+            lock.semaphore_key().unwrap_or_default().into(),
+            slot,
+            request.version.as_str().into(),
+            request.delete.into(),
+            request.data.as_deref().into(),
+        ];
+        let answer = self.execute(Task::on("releasing", lock), &self.sql().release, params).await?;
+        if answer.rows.is_empty() && answer.affected == 1 {
+            return Ok(true);
+        }
+        match codec::status(answer.rows)? {
+            1 => Ok(true),
+            0 => Ok(false),
+            _ => Err(absent(lock)),
+        }
+    }
+
+    /// Renews in one transaction, which is one message. What could not be renewed on the spot is none.
+    async fn renew_batch(&self, requests: &[&RenewRequest]) -> LockResult<Vec<Option<MutexLock>>> {
+        if requests.iter().all(|request| can_renew_together(request)) {
+            let requests: Vec<RenewRequest> = requests.iter().map(|request| (*request).clone()).collect();
+            return batch::renew(&self.server, &requests).await;
+        }
         let mut sql = String::from("START TRANSACTION;");
         for request in requests {
-            append_call(&mut sql, &self.sql.renew_procedure, &renew_params(request));
+            append_call(&mut sql, &self.sql().renew_procedure, &renew_params(request));
             sql.push(';');
         }
         sql.push_str("COMMIT");
-        let mut lease = self.pool.lease().await?;
         let sent = Instant::now();
-        let results = lease.batch(&sql).await?;
-        lease.done();
-        let mut results = results.into_iter();
-        Ok(requests
-            .iter()
-            .map(|request| renewed(request, results.next().unwrap_or_default(), sent))
-            .collect())
+        let mut results = self.server.batch(Task::general("renewing many"), &sql).await?.into_iter();
+        let renewed =
+            |request: &&RenewRequest| renewed(request, results.next().unwrap_or_default(), sent).ok();
+        Ok(requests.iter().map(renewed).collect())
     }
+}
+
+/// Whether this is a mutex under a name of its own.
+fn can_renew_together(request: &RenewRequest) -> bool {
+    !request.lock.is_semaphore() && is_handle_of(&request.lock, &request.mutex_key, &request.version)
 }
 
 /// The yes and no of a request, as the procedures know it.
@@ -264,7 +287,7 @@ impl LockRepository for MysqlRepository {
     }
 
     async fn migrate(&self) -> LockResult<Vec<String>> {
-        migrations::apply(&self.pool, &self.settings).await
+        migrations::apply(&self.server.pool, &self.server.settings).await
     }
 
     async fn ping(&self) -> LockResult<()> {
@@ -272,87 +295,84 @@ impl LockRepository for MysqlRepository {
     }
 
     async fn acquire(&self, request: &AcquireRequest) -> LockResult<Acquired> {
-        let lock = &request.lock;
-        let sql = if lock.is_semaphore() { &self.sql.take_slot } else { &self.sql.take };
-        let answer = self.execute(Task::on("acquiring", lock), sql, self.take_params(request)).await?;
-        codec::taken(answer.rows, request, answer.sent)
+        let alone = async {
+            let answer = self.acquire_alone(request).await;
+            self.waiters.answered(request, &answer);
+            answer
+        };
+        match can_gather(request) && !self.waiters.knows(request) {
+            true => self.batches.acquires.call(request, |answer| within(self.longest(), answer), alone).await,
+            false => alone.await,
+        }
     }
 
     async fn renew(&self, request: &RenewRequest) -> LockResult<MutexLock> {
-        if !is_handle_of(&request.lock, &request.mutex_key, &request.version) {
-            return renewed(request, vec![], Instant::now());
+        let alone = self.renew_alone(request);
+        match can_renew_together(request) {
+            true => self.batches.renewals.call(request, |answer| within(self.longest(), answer), alone).await,
+            false => alone.await,
         }
-        let task = Task::on("renewing", &request.lock);
-        let answer = self.execute(task, &self.sql.renew, renew_params(request).into()).await?;
-        renewed(request, answer.rows, answer.sent)
     }
 
     async fn release(&self, request: &ReleaseRequest) -> LockResult<bool> {
-        let lock = &request.lock;
-        let slot = match is_handle_of(lock, &request.mutex_key, &request.version) {
-            true => slot_named(lock, &request.mutex_key, &request.version),
-            // No slot has this name.
-            false => "".into(),
-        };
-        let params = vec![
-            lock.tenant().into(),
-            lock.semaphore_key().unwrap_or_default().into(),
-            slot,
-            request.version.as_str().into(),
-            request.delete.into(),
-            request.data.as_deref().into(),
-        ];
-        let answer = self.execute(Task::on("releasing", lock), &self.sql.release, params).await?;
-        if answer.rows.is_empty() && answer.affected == 1 {
-            return Ok(true);
-        }
-        match codec::status(answer.rows)? {
-            1 => Ok(true),
-            0 => Ok(false),
-            _ => Err(absent(lock)),
+        let alone = self.release_alone(request);
+        let usual = !request.lock.is_semaphore()
+            && !request.delete
+            && is_handle_of(&request.lock, &request.mutex_key, &request.version);
+        match usual {
+            true => self.batches.releases.call(request, |answer| within(self.longest(), answer), alone).await,
+            false => alone.await,
         }
     }
 
     async fn abandon(&self, lock: &LockId, version: &str) -> LockResult<()> {
+        self.waiters.gone(version);
         let (semaphore, mutex) = match lock.kind() {
             LockKind::Semaphore => (lock.key(), ""),
             LockKind::Mutex => ("", lock.key()),
         };
         let params = vec![lock.tenant().into(), semaphore.into(), mutex.into(), version.into()];
-        self.execute(Task::on("abandoning", lock), &self.sql.abandon, params).await.map(drop)
+        self.execute(Task::on("abandoning", lock), &self.sql().abandon, params).await.map(drop)
     }
 
     async fn beat(&self, _locks: &[LockId]) -> LockResult<()> {
         // All waiters of this process share one row.
         let ttl_us = Value::Int(CLIENT_TTL_MS * 1_000);
         let params = vec![self.client_id.as_str().into(), ttl_us.clone(), ttl_us];
-        self.execute(Task::general("showing life"), &self.sql.beat, params).await.map(drop)
+        self.execute(Task::general("showing life"), &self.sql().beat, params).await.map(drop)
     }
 
     async fn renew_many(&self, requests: &[RenewRequest]) -> Vec<LockResult<MutexLock>> {
-        // In the order of the table, so that two processes that do this cannot deadlock.
+        // Mutexes first, slots after them, in the order of the table: so two processes that do this cannot deadlock.
         let mut order: Vec<usize> = (0..requests.len()).collect();
-        order.sort_by_key(|place| (&requests[*place].lock, &requests[*place].mutex_key));
+        order.sort_by_key(|place| {
+            let request = &requests[*place];
+            (!can_renew_together(request), &request.lock, &request.mutex_key)
+        });
+        let slots = order.partition_point(|place| can_renew_together(&requests[*place]));
+        let (mutexes, slots) = order.split_at(slots);
         let mut replies: Vec<Option<LockResult<MutexLock>>> = requests.iter().map(|_| None).collect();
-        for places in batches(requests, &order) {
+        for places in batches(requests, mutexes).into_iter().chain(batches(requests, slots)) {
             let batch: Vec<&RenewRequest> = places.iter().map(|place| &requests[*place]).collect();
-            let task = Task::general("renewing many");
             let outcome = match batch.len() {
-                0 | 1 => None,
-                _ => self.bounded(task, self.renew_batch(&batch)).await.ok(),
+                0 | 1 => Ok(Vec::new()),
+                _ => self.renew_batch(&batch).await,
             };
-            match outcome {
-                Some(done) => {
-                    for (place, reply) in places.iter().zip(done) {
-                        replies[*place] = Some(reply);
-                    }
-                }
-                // One bad request must not keep the others from being renewed; and a renewal may be sent twice.
-                None => {
-                    for place in places {
-                        replies[*place] = Some(self.renew(&requests[*place]).await);
-                    }
-                }
+            let renewed: Vec<_> = match outcome {
+                Ok(renewed) => renewed.into_iter().map(|renewed| renewed.map(Ok)).collect(),
+                // It may be for the sake of one of them, and must not keep the others from being renewed.
+                Err(LockError::Database { .. }) => Vec::new(),
+                Err(error) => places.iter().map(|_| Some(Err(error.duplicate()))).collect(),
+            };
+            for (place, reply) in places.iter().zip(renewed) {
+                replies[*place] = reply;
+            }
+        }
+        for (place, request) in requests.iter().enumerate() {
+            if replies[place].is_none() {
+                // The others' answers wait for this one: not for long.
+                let alone = tokio::time::timeout(combine::patience(requests), self.renew_alone(request));
+                replies[place] = Some(alone.await.unwrap_or_else(|_| Err(combine::too_late(&request.lock))));
             }
         }
         let unanswered = || Err(LockError::runtime("a renewal was left unanswered"));
@@ -398,7 +418,7 @@ impl MutexRepository for MysqlRepository {
         let mut params = vec![lock.tenant().into(), lock.key().into()];
         params.extend(values.clone());
         params.extend(values);
-        let answer = self.execute(Task::on("creating", &lock), &self.sql.create_mutex, params).await?;
+        let answer = self.execute(Task::on("creating", &lock), &self.sql().create_mutex, params).await?;
         // 1: a new row; 2: a tombstone that came to life; 0: nothing was changed.
         Ok(usize::from(answer.affected > 0))
     }
@@ -406,13 +426,13 @@ impl MutexRepository for MysqlRepository {
     async fn get_mutex(&self, lock: &LockId) -> LockResult<MutexLock> {
         expect(lock, LockKind::Mutex)?;
         let params = vec![lock.tenant().into(), lock.key().into()];
-        let answer = self.execute(Task::on("reading", lock), &self.sql.get_mutex, params).await?;
+        let answer = self.execute(Task::on("reading", lock), &self.sql().get_mutex, params).await?;
         codec::slot(answer.rows)?.map(|slot| slot.into_lock(lock, answer.sent)).ok_or_else(|| absent(lock))
     }
 
     async fn delete_mutex(&self, lock: &LockId, version: &str) -> LockResult<usize> {
         expect(lock, LockKind::Mutex)?;
-        self.delete(lock, &self.sql.delete_mutex, version).await
+        self.delete(lock, &self.sql().delete_mutex, version).await
     }
 }
 
@@ -428,7 +448,7 @@ impl SemaphoreRepository for MysqlRepository {
             semaphore.lease_duration_ms.into(),
             semaphore.fair_semaphore.into(),
         ];
-        let answer = self.execute(Task::on("creating", &lock), &self.sql.put_semaphore, params).await?;
+        let answer = self.execute(Task::on("creating", &lock), &self.sql().put_semaphore, params).await?;
         match codec::status(answer.rows)? {
             1 => Ok(1),
             _ => Err(LockError::in_use(format!(
@@ -441,20 +461,20 @@ impl SemaphoreRepository for MysqlRepository {
     async fn get_semaphore(&self, lock: &LockId) -> LockResult<Semaphore> {
         expect(lock, LockKind::Semaphore)?;
         let params = vec![lock.tenant().into(), lock.key().into()];
-        let answer = self.execute(Task::on("reading", lock), &self.sql.get_semaphore, params).await?;
+        let answer = self.execute(Task::on("reading", lock), &self.sql().get_semaphore, params).await?;
         codec::semaphore(answer.rows, lock)?.ok_or_else(|| absent(lock))
     }
 
     async fn get_semaphore_mutexes(&self, lock: &LockId) -> LockResult<Vec<MutexLock>> {
         expect(lock, LockKind::Semaphore)?;
         let params = vec![lock.tenant().into(), lock.key().into()];
-        let answer = self.execute(Task::on("reading", lock), &self.sql.get_slots, params).await?;
+        let answer = self.execute(Task::on("reading", lock), &self.sql().get_slots, params).await?;
         codec::slots(answer.rows, lock, answer.sent)?.ok_or_else(|| absent(lock))
     }
 
     async fn delete_semaphore(&self, lock: &LockId, version: &str) -> LockResult<usize> {
         expect(lock, LockKind::Semaphore)?;
-        self.delete(lock, &self.sql.delete_semaphore, version).await
+        self.delete(lock, &self.sql().delete_semaphore, version).await
     }
 }
 

@@ -6,10 +6,11 @@ use mysql_async::Value;
 
 use crate::codec::SLOT_COLUMNS;
 use crate::config::Tables;
+use crate::together::Together;
 
 /// The server's clock in microseconds since 1970. `SYSDATE` is the time now; `NOW` would be the statement's beginning,
 /// before it waited for a row.
-const NOW_US: &str = "CAST(UNIX_TIMESTAMP(SYSDATE(6)) * 1000000 AS SIGNED)";
+pub(crate) const NOW_US: &str = "CAST(UNIX_TIMESTAMP(SYSDATE(6)) * 1000000 AS SIGNED)";
 
 /// The statements for one set of tables.
 #[derive(Debug)]
@@ -31,6 +32,8 @@ pub(crate) struct Statements {
     pub(crate) read_fenced: String,
     /// The procedure that renews, to be called many times in one message.
     pub(crate) renew_procedure: String,
+    /// Many operations in one transaction.
+    pub(crate) together: Together,
     /// Forgets waiters and processes that are gone for good.
     pub(crate) purge: [String; 2],
 }
@@ -74,6 +77,7 @@ impl Statements {
             write_fenced: crate::fenced::write_sql(mutexes),
             read_fenced: crate::fenced::read_sql(mutexes),
             renew_procedure: format!("`{mutexes}_renew_v1`"),
+            together: Together::new(tables),
             purge: [
                 format!("DELETE FROM `{waiters}` WHERE deadline_us < {NOW_US} - 60000000 LIMIT 1000"),
                 format!("DELETE FROM `{clients}` WHERE deadline_us < {NOW_US} - 60000000 LIMIT 1000"),
@@ -111,26 +115,31 @@ pub(crate) fn append_call(sql: &mut String, procedure: &str, arguments: &[Value]
     sql.push_str(procedure);
     for (place, argument) in arguments.iter().enumerate() {
         sql.push(if place == 0 { '(' } else { ',' });
-        match argument {
-            Value::Bytes(bytes) if bytes.is_empty() => sql.push_str("''"),
-            Value::Bytes(bytes) => {
-                sql.push_str("x'");
-                bytes.iter().for_each(|byte| {
-                    // Writing to a string cannot fail.
-                    let _ = write!(sql, "{byte:02x}");
-                });
-                sql.push('\'');
-            }
-            Value::Int(number) => {
-                let _ = write!(sql, "{number}");
-            }
-            Value::UInt(number) => {
-                let _ = write!(sql, "{number}");
-            }
-            _ => sql.push_str("NULL"),
-        }
+        append_value(sql, argument);
     }
     sql.push(')');
+}
+
+/// A value written out, strings as hexadecimal digits.
+pub(crate) fn append_value(sql: &mut String, value: &Value) {
+    match value {
+        Value::Bytes(bytes) if bytes.is_empty() => sql.push_str("''"),
+        Value::Bytes(bytes) => {
+            sql.push_str("x'");
+            bytes.iter().for_each(|byte| {
+                // Writing to a string cannot fail.
+                let _ = write!(sql, "{byte:02x}");
+            });
+            sql.push('\'');
+        }
+        Value::Int(number) => {
+            let _ = write!(sql, "{number}");
+        }
+        Value::UInt(number) => {
+            let _ = write!(sql, "{number}");
+        }
+        _ => sql.push_str("NULL"),
+    }
 }
 
 #[cfg(test)]

@@ -47,6 +47,8 @@ pub(crate) struct Settings {
     pub(crate) listen: bool,
     /// A release is answered when it is on disk. Without it a crash of the server may forget one, until the lease ends.
     pub(crate) durable_release: bool,
+    /// Calls that come while others are on their way go together.
+    pub(crate) group_commit: bool,
     pub(crate) pool_size: u32,
     pub(crate) connect_timeout: Duration,
     pub(crate) request_timeout: Duration,
@@ -111,6 +113,7 @@ impl Settings {
             prepare: own.prepare,
             listen: own.listen.unwrap_or(own.prepare),
             durable_release: own.durable_release,
+            group_commit: own.group_commit,
             pool_size: config.database_pool_size(),
             connect_timeout: config.connect_timeout(),
             request_timeout: config.request_timeout(),
@@ -126,6 +129,7 @@ struct OwnParameters {
     prepare: bool,
     listen: Option<bool>,
     durable_release: bool,
+    group_commit: bool,
 }
 
 impl Default for OwnParameters {
@@ -137,6 +141,7 @@ impl Default for OwnParameters {
             prepare: true,
             listen: None,
             durable_release: true,
+            group_commit: true,
         }
     }
 }
@@ -149,6 +154,7 @@ impl OwnParameters {
             "sslrootcert" => self.root_cert = Some(percent_decoded(value)?),
             "prepare" => self.prepare = boolean(name, value)?,
             "durable_release" => self.durable_release = boolean(name, value)?,
+            "group_commit" => self.group_commit = boolean(name, value)?,
             "listen" => self.listen = Some(boolean(name, value)?),
             _ => return Ok(false),
         }

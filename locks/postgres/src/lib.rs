@@ -6,6 +6,7 @@
 //! | `tls` | `sslmode` and `sslrootcert` as libpq understands them |
 //! | `statements` | the SQL that is sent, for one set of table names |
 //! | `pool` | connections, timeouts, cancellation |
+//! | `batch` | many calls of one process in one statement |
 //! | `codec` | rows to [`db_locks_core::LockRecord`] |
 //! | `error` | SQLSTATE to [`db_locks_core::LockError`] |
 //! | `migrations` | tables and functions, embedded; the same files serve Diesel and psql |
@@ -15,6 +16,7 @@
 //! The protocol itself is in `migrations/`: one function for each operation, so that each is one round trip and atomic.
 #![forbid(unsafe_code)]
 
+mod batch;
 mod bells;
 mod codec;
 mod config;

@@ -24,7 +24,7 @@ struct Migration {
 }
 
 /// In the order in which they are applied. What has been released is never changed, only added to.
-const MIGRATIONS: [Migration; 3] = [
+const MIGRATIONS: [Migration; 4] = [
     Migration {
         version: "00000000000001",
         name: "00000000000001_create_locks",
@@ -39,6 +39,11 @@ const MIGRATIONS: [Migration; 3] = [
         version: "00000000000003",
         name: "00000000000003_create_fenced",
         up: include_str!("../migrations/00000000000003_create_fenced/up.sql"),
+    },
+    Migration {
+        version: "00000000000004",
+        name: "00000000000004_create_batches",
+        up: include_str!("../migrations/00000000000004_create_batches/up.sql"),
     },
 ];
 

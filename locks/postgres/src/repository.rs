@@ -1,17 +1,20 @@
 //! [`PostgresRepository`]: the protocol of [`db_locks_core::protocol`], each operation one call of one function.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
+use db_locks_core::combine::{self, Batches, Limits, Waiters};
 use db_locks_core::lock_id::slot_number;
 use db_locks_core::models::new_version;
 use db_locks_core::{
     AcquireRequest, Acquired, Capabilities, LockError, LockId, LockRepository, LockResult, LocksConfig,
     MutexLock, MutexRepository, ReleaseRequest, RenewRequest,
 };
+use futures_util::{FutureExt, StreamExt};
 use tokio_postgres::Row;
 
+use crate::batch::{self, Sender, can_gather, left_out, within};
 use crate::bells::Doorbell;
 use crate::codec::{self, Outcome, outcome, record};
 use crate::config::{Names, Settings};
@@ -22,16 +25,23 @@ use crate::tls;
 
 /// The most renewals in one statement: it holds their rows for its whole length.
 const RENEWALS_AT_ONCE: usize = 1_000;
+/// Of those that could not be renewed with the others so many are asked for at once.
+const AT_ONCE: usize = 8;
 
 /// Locks in PostgreSQL 13 or later.
 ///
 /// Parameters of the URL beside the driver's: `sslmode`, `sslrootcert` as in libpq; `prepare=false` behind a transaction
 /// pooler that knows no prepared statements (then waiters poll, unless `listen=true`); `durable_release=false` for releases
-/// that do not wait for the server's disk.
+/// that do not wait for the server's disk; `group_commit=false` for a transaction of its own for every call.
 pub struct PostgresRepository {
-    connections: Connections,
+    connections: Arc<Connections>,
     names: Names,
-    pub(crate) statements: Statements,
+    pub(crate) statements: Arc<Statements>,
+    batches: Batches,
+    sender: Sender,
+    waiters: Waiters,
+    /// No call waits longer for others' batch.
+    longest: Duration,
     doorbell: Option<Doorbell>,
     durable_release: bool,
     /// Who this repository is in the table of clients; its channel, if it listens.
@@ -58,12 +68,23 @@ impl PostgresRepository {
     pub async fn connect(config: &LocksConfig) -> LockResult<Arc<Self>> {
         let settings = Settings::new(config)?;
         let tls = tls::connector(&settings).await?;
-        let connections = Connections::new(&settings, tls.clone())?;
+        let connections = Arc::new(Connections::new(&settings, tls.clone())?);
+        let statements = Arc::new(Statements::new(&settings.names));
+        let sender = || Sender {
+            connections: Arc::clone(&connections),
+            statements: Arc::clone(&statements),
+            durable_release: settings.durable_release,
+        };
+        let limits = if settings.group_commit { Limits::default() } else { Limits::none() };
         let random = new_version().replace('-', "");
         let client_id = format!("{}_{random}", if settings.listen { "dbl" } else { "poll" });
         let repository = Self {
+            batches: batch::batches(limits, sender()),
+            sender: sender(),
+            waiters: Waiters::default(),
+            longest: settings.connect_timeout + 2 * settings.request_timeout,
             connections,
-            statements: Statements::new(&settings.names),
+            statements,
             names: settings.names.clone(),
             durable_release: settings.durable_release,
             doorbell: settings.listen.then(|| Doorbell::new(settings, tls, client_id.clone())),
@@ -124,31 +145,53 @@ impl PostgresRepository {
         }
     }
 
-    async fn renew_some(&self, requests: &[RenewRequest]) -> LockResult<Vec<LockResult<MutexLock>>> {
+    async fn acquire_alone(&self, request: &AcquireRequest) -> LockResult<Acquired> {
         let sent = Instant::now();
-        let all = |field: fn(&RenewRequest) -> &str| requests.iter().map(field).collect::<Vec<&str>>();
-        let semaphores: Vec<bool> = requests.iter().map(|r| r.lock.is_semaphore()).collect();
-        let slots: Vec<i32> =
-            requests.iter().map(|r| named_slot(&r.lock, &r.mutex_key, &r.version)).collect();
-        let leases: Vec<i64> = requests.iter().map(|r| r.lease_ms).collect();
-        let data: Vec<Option<&str>> = requests.iter().map(|r| r.data.as_deref()).collect();
-        let (tenants, keys) = (all(|r| r.lock.tenant()), all(|r| r.lock.key()));
-        let (versions, new_versions) = (all(|r| &r.version), all(|r| &r.new_version));
-        let params: [Param<'_>; 8] =
-            [&semaphores, &tenants, &keys, &slots, &versions, &new_versions, &leases, &data];
-        let rows = self.rows("renew", &self.statements.renew_many, &params).await?;
-        let mut by_index: Vec<Option<Row>> = requests.iter().map(|_| None).collect();
-        for row in rows {
-            let index = usize::try_from(codec::read::<i64>(&row, 11)?).unwrap_or(0);
-            if let Some(place) = index.checked_sub(1).and_then(|index| by_index.get_mut(index)) {
-                *place = Some(row);
+        let bell = self.doorbell.as_ref().filter(|_| request.wait && request.fair);
+        if let Some(bell) = bell {
+            bell.hang(&request.version);
+        }
+        let row = self.send_acquire(request).await?;
+        let outcome = outcome(&row)?;
+        if let Some(bell) = bell {
+            match outcome {
+                Outcome::Refused => bell.listen(),
+                _ => bell.take_down(&request.version),
             }
         }
-        let replies = requests.iter().zip(by_index).map(|(request, row)| match row {
-            Some(row) => renewed(request, &row, sent),
-            None => Err(LockError::runtime("cannot renew: the database left it out of its answer")),
-        });
-        Ok(replies.collect())
+        match outcome {
+            Outcome::Done => Ok(Acquired::Granted(record(&row, 1)?.into_lock(&request.lock, sent))),
+            Outcome::Refused => Ok(Acquired::Busy(codec::busy(&row)?)),
+            Outcome::QueueFull => {
+                Err(LockError::in_use(format!("too many wait for {} already", request.lock)))
+            }
+            _ => Err(absent(&request.lock)),
+        }
+    }
+
+    async fn renew_alone(&self, request: &RenewRequest) -> LockResult<MutexLock> {
+        let sent = Instant::now();
+        let RenewRequest { lock, version, new_version, lease_ms, data, .. } = request;
+        let (tenant, key) = (lock.tenant(), lock.key());
+        let slot = named_slot(lock, &request.mutex_key, version);
+        let statement =
+            if lock.is_semaphore() { &self.statements.slot_renew } else { &self.statements.renew };
+        let params: [Param<'_>; 7] = [&tenant, &key, &slot, version, new_version, lease_ms, data];
+        renewed(request, &self.row("renew", statement, &params).await?, sent)
+    }
+
+    async fn release_alone(&self, request: &ReleaseRequest) -> LockResult<bool> {
+        let ReleaseRequest { lock, version, delete, data, .. } = request;
+        let (tenant, key) = (lock.tenant(), lock.key());
+        let slot = named_slot(lock, &request.mutex_key, version);
+        let statement =
+            if lock.is_semaphore() { &self.statements.slot_release } else { &self.statements.release };
+        let params: [Param<'_>; 7] = [&tenant, &key, &slot, version, delete, data, &self.durable_release];
+        match outcome(&self.row("release", statement, &params).await?)? {
+            Outcome::Done => Ok(true),
+            Outcome::Refused => Ok(false),
+            _ => Err(absent(lock)),
+        }
     }
 }
 
@@ -184,7 +227,7 @@ pub(crate) fn signed(number: u32) -> i32 {
 
 /// The slot that a caller's key names: its number, -1 when it names none (the bare key, the key by version), and -2 when
 /// it cannot be a key of this lock. See [`db_locks_core::protocol::key_means_slot`].
-fn named_slot(lock: &LockId, mutex_key: &str, version: &str) -> i32 {
+pub(crate) fn named_slot(lock: &LockId, mutex_key: &str, version: &str) -> i32 {
     if mutex_key == lock.key() {
         return -1;
     }
@@ -194,20 +237,6 @@ fn named_slot(lock: &LockId, mutex_key: &str, version: &str) -> i32 {
     match lock.semaphore_key().and_then(|key| slot_number(mutex_key, key)) {
         Some(slot) => signed(slot),
         None => -2,
-    }
-}
-
-/// The same failure for each of many requests that went in one statement.
-fn same(error: &LockError) -> LockError {
-    let message = error.chain();
-    match error {
-        LockError::AccessDenied { .. } => LockError::AccessDenied { message, source: None },
-        LockError::CurrentlyUnavailable { .. } => LockError::CurrentlyUnavailable { message, source: None },
-        LockError::Database { retryable, .. } => {
-            LockError::Database { message, retryable: *retryable, source: None }
-        }
-        LockError::Serialization { .. } => LockError::Serialization { message, source: None },
-        _ => LockError::Runtime { message, source: None },
     }
 }
 
@@ -235,66 +264,65 @@ impl LockRepository for PostgresRepository {
     }
 
     async fn acquire(&self, request: &AcquireRequest) -> LockResult<Acquired> {
-        let sent = Instant::now();
-        let bell = self.doorbell.as_ref().filter(|_| request.wait && request.fair);
-        if let Some(bell) = bell {
-            bell.hang(&request.version);
+        let alone = async {
+            let answer = self.acquire_alone(request).await;
+            self.waiters.answered(request, &answer);
+            answer
+        };
+        if !can_gather(request) || self.waiters.knows(request) {
+            return alone.await;
         }
-        let row = self.send_acquire(request).await?;
-        let outcome = outcome(&row)?;
-        if let Some(bell) = bell {
-            match outcome {
-                Outcome::Refused => bell.listen(),
-                _ => bell.take_down(&request.version),
-            }
-        }
-        match outcome {
-            Outcome::Done => Ok(Acquired::Granted(record(&row, 1)?.into_lock(&request.lock, sent))),
-            Outcome::Refused => Ok(Acquired::Busy(codec::busy(&row)?)),
-            Outcome::QueueFull => {
-                Err(LockError::in_use(format!("too many wait for {} already", request.lock)))
-            }
-            _ => Err(absent(&request.lock)),
-        }
+        self.batches.acquires.call(request, |answer| within(self.longest, answer), alone).await
     }
 
     async fn renew(&self, request: &RenewRequest) -> LockResult<MutexLock> {
-        let sent = Instant::now();
-        let RenewRequest { lock, version, new_version, lease_ms, data, .. } = request;
-        let (tenant, key) = (lock.tenant(), lock.key());
-        let slot = named_slot(lock, &request.mutex_key, version);
-        let statement =
-            if lock.is_semaphore() { &self.statements.slot_renew } else { &self.statements.renew };
-        let params: [Param<'_>; 7] = [&tenant, &key, &slot, version, new_version, lease_ms, data];
-        renewed(request, &self.row("renew", statement, &params).await?, sent)
+        let alone = self.renew_alone(request);
+        if request.lock.is_semaphore() {
+            return alone.await;
+        }
+        self.batches.renewals.call(request, |answer| within(self.longest, answer), alone).await
     }
 
     async fn renew_many(&self, requests: &[RenewRequest]) -> Vec<LockResult<MutexLock>> {
         let mut replies = Vec::with_capacity(requests.len());
         for some in requests.chunks(RENEWALS_AT_ONCE) {
-            match self.renew_some(some).await {
-                Ok(renewed) => replies.extend(renewed),
-                Err(error) => replies.extend(some.iter().map(|_| Err(same(&error)))),
+            match self.sender.renewed(some).await {
+                Ok(renewed) => replies.extend(renewed.into_iter().map(|renewed| renewed.map(Ok))),
+                // It may be for the sake of one of them.
+                Err(LockError::Database { .. }) => replies.extend(some.iter().map(|_| None)),
+                Err(error) => replies.extend(some.iter().map(|_| Some(Err(error.duplicate())))),
             }
         }
-        replies
+        // What is gone, or somebody else is at, is asked for by itself, so that it holds nobody up.
+        let missing = replies.iter().zip(requests).enumerate().filter(|(_, (reply, _))| reply.is_none());
+        // Boxed, since the compiler cannot name the lifetime of such a closure's future.
+        let again: Vec<_> = missing
+            .map(|(place, (_, request))| {
+                // The others' answers wait for this one: not for long.
+                let alone = tokio::time::timeout(combine::patience(requests), self.renew_alone(request));
+                async move { (place, alone.await.unwrap_or_else(|_| Err(combine::too_late(&request.lock)))) }
+                    .boxed()
+            })
+            .collect();
+        let mut again = futures_util::stream::iter(again).buffer_unordered(AT_ONCE);
+        while let Some((place, reply)) = again.next().await {
+            replies[place] = Some(reply);
+        }
+        drop(again);
+        replies.into_iter().map(|reply| reply.unwrap_or_else(|| Err(left_out()))).collect()
     }
 
     async fn release(&self, request: &ReleaseRequest) -> LockResult<bool> {
-        let ReleaseRequest { lock, version, delete, data, .. } = request;
-        let (tenant, key) = (lock.tenant(), lock.key());
-        let slot = named_slot(lock, &request.mutex_key, version);
-        let statement =
-            if lock.is_semaphore() { &self.statements.slot_release } else { &self.statements.release };
-        let params: [Param<'_>; 7] = [&tenant, &key, &slot, version, delete, data, &self.durable_release];
-        match outcome(&self.row("release", statement, &params).await?)? {
-            Outcome::Done => Ok(true),
-            Outcome::Refused => Ok(false),
-            _ => Err(absent(lock)),
+        let alone = self.release_alone(request);
+        let names_a_slot = named_slot(&request.lock, &request.mutex_key, &request.version) != -1;
+        if request.lock.is_semaphore() || names_a_slot {
+            return alone.await;
         }
+        self.batches.releases.call(request, |answer| within(self.longest, answer), alone).await
     }
 
     async fn abandon(&self, lock: &LockId, version: &str) -> LockResult<()> {
+        self.waiters.gone(version);
         if let Some(bell) = &self.doorbell {
             bell.take_down(version);
         }

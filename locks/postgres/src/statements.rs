@@ -23,7 +23,9 @@ pub(crate) struct Statements {
     pub(crate) slot_acquire: Statement,
     pub(crate) renew: Statement,
     pub(crate) slot_renew: Statement,
-    pub(crate) renew_many: Statement,
+    pub(crate) acquire_many: Statement,
+    pub(crate) renew_free: Statement,
+    pub(crate) release_many: Statement,
     pub(crate) release: Statement,
     pub(crate) slot_release: Statement,
     pub(crate) abandon: Statement,
@@ -64,7 +66,9 @@ impl Statements {
             ),
             renew: call(mutexes, "renew", &[renewal_types()], ""),
             slot_renew: call(mutexes, "slot_renew", &[renewal_types()], ""),
-            renew_many: call(mutexes, "renew_many", &[renewals_types()], ""),
+            acquire_many: call(mutexes, "acquire_many", &[acquires_types()], ""),
+            renew_free: call(mutexes, "renew_free", &[renewals_types()], ""),
+            release_many: call(mutexes, "release_many", &[releases_types()], ""),
             // tenant, key, slot, version, delete, data, durable
             release: call(mutexes, "release", &[release_types()], ""),
             slot_release: call(mutexes, "slot_release", &[release_types()], ""),
@@ -128,6 +132,18 @@ fn renewals_types() -> Vec<Type> {
         Type::INT8_ARRAY,
         Type::TEXT_ARRAY,
     ]
+}
+
+/// tenants, keys, versions, owners, leases, data, replace_data, delete_on_release
+fn acquires_types() -> Vec<Type> {
+    let texts = vec![Type::TEXT_ARRAY; 4];
+    [texts, vec![Type::INT8_ARRAY, Type::TEXT_ARRAY, Type::BOOL_ARRAY, Type::BOOL_ARRAY]].concat()
+}
+
+/// tenants, keys, versions, delete, data, durable
+fn releases_types() -> Vec<Type> {
+    let texts = vec![Type::TEXT_ARRAY; 3];
+    [texts, vec![Type::BOOL_ARRAY, Type::TEXT_ARRAY, Type::BOOL]].concat()
 }
 
 fn release_types() -> Vec<Type> {

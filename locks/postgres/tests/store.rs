@@ -11,12 +11,14 @@ use db_locks_postgres::PostgresRepository;
 use support::{Schema, ask, granted, mutex, plain_client, release, renewal, semaphore, server_url};
 use tokio::time::timeout;
 
-const UP: [&str; 3] = [
+const UP: [&str; 4] = [
     include_str!("../migrations/00000000000001_create_locks/up.sql"),
     include_str!("../migrations/00000000000002_create_functions/up.sql"),
     include_str!("../migrations/00000000000003_create_fenced/up.sql"),
+    include_str!("../migrations/00000000000004_create_batches/up.sql"),
 ];
-const DOWN: [&str; 3] = [
+const DOWN: [&str; 4] = [
+    include_str!("../migrations/00000000000004_create_batches/down.sql"),
     include_str!("../migrations/00000000000003_create_fenced/down.sql"),
     include_str!("../migrations/00000000000002_create_functions/down.sql"),
     include_str!("../migrations/00000000000001_create_locks/down.sql"),
@@ -37,7 +39,12 @@ async fn missing_tables_are_an_error_that_names_the_remedy() {
     let applied = store.migrate().await.unwrap();
     assert_eq!(
         applied,
-        ["00000000000001_create_locks", "00000000000002_create_functions", "00000000000003_create_fenced"]
+        [
+            "00000000000001_create_locks",
+            "00000000000002_create_functions",
+            "00000000000003_create_fenced",
+            "00000000000004_create_batches"
+        ]
     );
     granted(&store, &ask(&mutex("one"))).await;
     schema.drop().await;
@@ -55,7 +62,7 @@ async fn migrations_by_hand_and_ours_do_not_fight() {
     let held = granted(&store, &ask(&mutex("one"))).await;
 
     // As `diesel migration redo` would: functions taken back and made again lose no lock.
-    schema.admin.batch_execute(DOWN[1]).await.unwrap();
+    schema.admin.batch_execute(DOWN[2]).await.unwrap();
     assert!(store.renew(&renewal(&held)).await.is_err());
     schema.admin.batch_execute(UP[1]).await.unwrap();
     let renewed = store.renew(&renewal(&held)).await.unwrap();

@@ -219,6 +219,11 @@ async fn main() -> Outcome {
     let mut config = LocksConfig::new("bench");
     config.redis_url = Some(url.clone());
     let store = RedisRepository::connect(&config).await?;
+    // The same without group commit, to see what that does and what a lone caller pays for it.
+    let more = if url.contains('?') { "&" } else { "?" };
+    config.redis_url = Some(format!("{url}{more}group_commit=false"));
+    let apart = RedisRepository::connect(&config).await?;
+    config.redis_url = Some(url.clone());
     let info = redis::IntoConnectionInfo::into_connection_info(url.as_str())?;
     for lock in [LockId::mutex("bench", "pairs")?, LockId::semaphore("bench", "pairs")?] {
         let pair = commands_of_a_pair(&url, &store, &lock).await?;
@@ -226,9 +231,11 @@ async fn main() -> Outcome {
         let mut rates = Rates::default();
         for _ in 0..rounds {
             rates.add("one task", pairs(&store, 1, &lock).await?);
+            rates.add("one task, without group commit", pairs(&apart, 1, &lock).await?);
             rates.add("redis-benchmark, 1 connection", benchmark_pairs(&info, &pair, 1)?);
             rates.add("driver in blocking mode", blocking_pairs(&url, &pair)?);
             rates.add("redis-benchmark, 50 connections", benchmark_pairs(&info, &pair, 50)?);
+            rates.add("256 tasks, without group commit", pairs(&apart, 256, &lock).await?);
             for (name, tasks) in [("16 tasks", 16), ("64 tasks", 64), ("256 tasks", 256)] {
                 rates.add(name, pairs(&store, tasks, &lock).await?);
             }
@@ -238,6 +245,8 @@ async fn main() -> Outcome {
             ("one task", "redis-benchmark, 1 connection"),
             ("one task", "driver in blocking mode"),
             ("256 tasks", "redis-benchmark, 50 connections"),
+            ("256 tasks", "256 tasks, without group commit"),
+            ("one task", "one task, without group commit"),
         ] {
             println!("  {ours} / {theirs}: {:.2}", rates.ratio(ours, theirs));
         }

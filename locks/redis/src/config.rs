@@ -2,6 +2,7 @@
 //!
 //! `redis://user:password@host:port/database`, `rediss://` for TLS, `redis+unix:///path`. Parameters:
 //! `cluster=true`, `cacert=FILE`, `cert=FILE` with `key=FILE` (PEM, as `redis-cli` calls them), `protocol=resp2` (no push),
+//! `group_commit=false` (a script of its own for every call),
 //! and the fragment `#insecure` (TLS without checking the certificate). Several nodes of a cluster are separated by commas;
 //! a node without a scheme takes scheme, user and password of the first.
 
@@ -26,6 +27,8 @@ pub(crate) struct Settings {
     pub(crate) tls: Option<TlsCertificates>,
     /// The server can call us (RESP3).
     pub(crate) push: bool,
+    /// Calls that come while others are on their way go together.
+    pub(crate) group_commit: bool,
     /// What every key begins with.
     pub(crate) prefix: String,
     pub(crate) connect_timeout: Duration,
@@ -42,6 +45,7 @@ struct Parameters {
     cert: Option<String>,
     key: Option<String>,
     resp2: bool,
+    apart: bool,
 }
 
 impl Settings {
@@ -58,7 +62,7 @@ impl Settings {
             parameters.read(url)?;
             nodes.push(node(url, config.request_timeout())?);
         }
-        let push = !parameters.resp2;
+        let (push, group_commit) = (!parameters.resp2, !parameters.apart);
         let protocol = if push { ProtocolVersion::RESP3 } else { ProtocolVersion::RESP2 };
         let with_protocol = |node: ConnectionInfo| {
             let redis = node.redis_settings().clone().set_protocol(protocol);
@@ -69,6 +73,7 @@ impl Settings {
             nodes: nodes.into_iter().map(with_protocol).collect(),
             tls: parameters.certificates().await?,
             push,
+            group_commit,
             prefix: config.mutexes_table_name.clone().unwrap_or_else(|| "db-locks".to_string()),
             connect_timeout: config.connect_timeout(),
             request_timeout: config.request_timeout(),
@@ -126,10 +131,11 @@ impl Parameters {
         for (name, value) in url.query_pairs() {
             let value = value.into_owned();
             match name.as_ref() {
-                "cluster" => self.cluster |= truth(&value)?,
+                "cluster" => self.cluster |= truth("cluster", &value)?,
                 "cacert" => self.cacert = Some(value),
                 "cert" => self.cert = Some(value),
                 "key" => self.key = Some(value),
+                "group_commit" => self.apart |= !truth("group_commit", &value)?,
                 "protocol" => self.resp2 = value == "2" || value == "resp2",
                 _ => {}
             }
@@ -165,11 +171,14 @@ fn read(path: &str) -> LockResult<Vec<u8>> {
     std::fs::read(path).map_err(|error| LockError::runtime_from(format!("cannot read {path:?}"), error))
 }
 
-fn truth(value: &str) -> LockResult<bool> {
+fn truth(name: &str, value: &str) -> LockResult<bool> {
     match value {
         "true" | "1" | "yes" => Ok(true),
         "false" | "0" | "no" => Ok(false),
-        _ => Err(LockError::validation(FIELD, "has a parameter cluster that is neither true nor false")),
+        _ => Err(LockError::validation(
+            FIELD,
+            format!("has a parameter {name} that is neither true nor false"),
+        )),
     }
 }
 
@@ -204,6 +213,7 @@ mod tests {
             "redis://:s3cret@",
             "redis://:s3cret@h/x",
             "redis://h?cluster=2",
+            "redis://h?group_commit=maybe",
         ] {
             let error = settings(url).await.unwrap_err();
             assert_eq!(error.kind(), db_locks_core::ErrorKind::Validation, "{url}: {error}");

@@ -10,7 +10,7 @@ use crate::statements::statements;
 
 impl RedisRepository {
     fn register_key(&self, register: &RegisterId) -> String {
-        format!("{}{{{}}}", self.prefix, register.encoded())
+        format!("{}{{{}}}", self.wire.prefix, register.encoded())
     }
 }
 
@@ -26,7 +26,8 @@ impl FencedRepository for RedisRepository {
     async fn read_fenced(&self, register: &RegisterId) -> LockResult<Option<FencedValue>> {
         let mut command = redis::cmd("HMGET");
         command.arg(self.register_key(register)).arg("t").arg("v");
-        let reply = self.link.send(&command).await.map_err(|error| failed("read the register", error))?;
+        let reply =
+            self.wire.link.send(&command).await.map_err(|error| failed("read the register", error))?;
         codec::register(reply)
     }
 }

@@ -9,12 +9,17 @@
 //! | `connection` | one multiplexed connection that mends itself, or a cluster's |
 //! | `repository` | [`RedisRepository`], the store |
 //! | `statements` | the scripts and the keys they work on |
+//! | `calls` | a request as keys and arguments of a script, and its reply |
+//! | `wire` | running scripts, for one call and for many |
+//! | `batch` | many calls of one process in one script |
 //! | `codec` | replies of the scripts -> rows |
 //! | `bells` | waiters that the server has called |
 //! | `error` | the driver's errors -> [`LockError`](db_locks_core::LockError) |
 #![forbid(unsafe_code)]
 
+mod batch;
 mod bells;
+mod calls;
 mod codec;
 mod config;
 mod connection;
@@ -22,5 +27,6 @@ mod error;
 mod fenced;
 mod repository;
 mod statements;
+mod wire;
 
 pub use repository::RedisRepository;

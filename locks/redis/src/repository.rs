@@ -1,23 +1,28 @@
 //! [`RedisRepository`]: each operation is one script.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Once};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
+use db_locks_core::combine::{Batches, Reply};
 use db_locks_core::models::new_version;
 use db_locks_core::{
     AcquireRequest, Acquired, Capabilities, LockError, LockId, LockRepository, LockResult, LocksConfig,
     MutexLock, MutexRepository, ReleaseRequest, RenewRequest, Semaphore, SemaphoreRepository,
 };
+use futures_util::FutureExt;
 use futures_util::future::{join_all, try_join_all};
-use redis::{Cmd, RedisResult, Value};
+use redis::{RedisResult, Value};
 
+use crate::batch::{self, send_all, within};
+use crate::calls::{self, no_such};
 use crate::codec::{self, Answer};
 use crate::config::Settings;
 use crate::connection::{Ear, Link};
-use crate::error::{failed, is_no_script};
+use crate::error::failed;
 use crate::statements::{BELL, Keys, Statement, statements};
+use crate::wire::Wire;
 
 /// How many renewals are on their way at once, and how many locks one beat names.
 const BATCH: usize = 512;
@@ -25,12 +30,11 @@ const BATCH: usize = 512;
 /// Locks in one Redis or Valkey server, or in one Redis Cluster. Cheap to share; one connection whatever the load.
 #[derive(Debug)]
 pub struct RedisRepository {
-    pub(crate) link: Link,
-    ear: Ear,
+    pub(crate) wire: Arc<Wire>,
+    batches: Batches,
+    /// No call waits longer for others' batch.
+    longest: Duration,
     push: bool,
-    pub(crate) prefix: String,
-    /// This client's name in waiting lists: while the server can call it, and while it must poll.
-    ids: (String, String),
 }
 
 impl RedisRepository {
@@ -51,17 +55,22 @@ impl RedisRepository {
         let link = Link::connect(&settings, ear.clone())
             .await
             .map_err(|error| failed(&format!("connect to {}", settings.shown), error))?;
-        let repository = Arc::new(Self { link, ear, push: settings.push, prefix: settings.prefix, ids });
+        let wire = Arc::new(Wire { link, ear, prefix: settings.prefix, ids });
+        // As long as a call that has to connect first, and is sent again.
+        let longest = settings.connect_timeout + 2 * settings.request_timeout;
+        let batches = batch::batches(&wire, settings.group_commit);
+        let repository = Arc::new(Self { wire, batches, longest, push: settings.push });
         repository.warn_of_eviction().await;
         Ok(repository)
     }
 
     /// A server that throws keys away when it is full throws away locks.
     async fn warn_of_eviction(&self) {
-        if !self.link.is_single() {
+        if !self.wire.link.is_single() {
             return;
         }
-        let Ok(Value::BulkString(info)) = self.link.send(redis::cmd("INFO").arg("memory")).await.map(plain)
+        let Ok(Value::BulkString(info)) =
+            self.wire.link.send(redis::cmd("INFO").arg("memory")).await.map(plain)
         else {
             return;
         };
@@ -76,7 +85,6 @@ impl RedisRepository {
         }
     }
 
-    /// Runs a script, which the server knows by its hash; after a restart it must be told the source again.
     pub(crate) async fn run(
         &self,
         doing: &str,
@@ -84,33 +92,50 @@ impl RedisRepository {
         keys: &[&str],
         args: &[&str],
     ) -> LockResult<Value> {
-        let mut outcome = self.link.send(&script("EVALSHA", &statement.sha, keys, args)).await;
-        if outcome.as_ref().is_err_and(is_no_script) {
-            outcome = self.link.send(&script("EVAL", &statement.source, keys, args)).await;
-        }
-        outcome.map_err(|error| failed(doing, error))
+        self.wire.run(doing, statement, keys, args).await
     }
 
     fn keys(&self, id: &LockId) -> Keys {
-        Keys::new(&self.prefix, id)
+        self.wire.keys(id)
     }
 
-    /// This client's name as a waiter.
-    fn client(&self) -> &str {
-        if self.ear.listening.load(Ordering::Relaxed) { &self.ids.0 } else { &self.ids.1 }
+    async fn acquire_alone(&self, request: &AcquireRequest) -> LockResult<Acquired> {
+        let (call, sent) = (calls::acquire(&self.wire, request), Instant::now());
+        let script = statements().acquire.of(&request.lock);
+        calls::acquired(request, self.run("acquire", script, &call.keys(), &call.args()).await?, sent)
     }
 
-    async fn send_acquire(&self, request: &AcquireRequest) -> LockResult<Value> {
-        let keys = self.keys(&request.lock);
-        let (lease_ms, flags) = (request.lease_ms.to_string(), acquire_flags(request));
-        let data = request.data.as_deref().unwrap_or_default();
-        let common = [&request.version, &request.owner, lease_ms.as_str(), &flags, self.client(), data];
-        if !request.lock.is_semaphore() {
-            return self.run("acquire", &statements().acquire_mutex, &keys.mutex(), &common).await;
+    async fn renew_alone(&self, request: &RenewRequest) -> LockResult<MutexLock> {
+        let (call, sent) = (calls::renew(&self.wire, request), Instant::now());
+        let script = statements().renew.of(&request.lock);
+        calls::renewed(request, self.run("renew", script, &call.keys(), &call.args()).await?, sent)
+    }
+
+    async fn release_alone(&self, request: &ReleaseRequest) -> LockResult<bool> {
+        let call = calls::release(&self.wire, request);
+        let script = statements().release.of(&request.lock);
+        calls::released(request, self.run("release", script, &call.keys(), &call.args()).await?)
+    }
+
+    /// Renews so many in one script for the mutexes and one for the semaphores.
+    async fn renew_some(&self, requests: &[&RenewRequest]) -> Vec<LockResult<MutexLock>> {
+        let sent = Instant::now();
+        let calls =
+            requests.iter().map(|request| (&request.lock, calls::renew(&self.wire, request))).collect();
+        let replies = match send_all(&self.wire, "renew", &statements().renew_many, calls).await {
+            Ok(replies) => replies,
+            // It may be for the sake of one of them.
+            Err(LockError::Database { .. }) => requests.iter().map(|_| Reply::Alone).collect(),
+            Err(error) => return requests.iter().map(|_| Err(error.duplicate())).collect(),
+        };
+        let mut renewed = Vec::with_capacity(requests.len());
+        for (request, reply) in requests.iter().zip(replies) {
+            renewed.push(match reply {
+                Reply::Answer(value) => calls::renewed(request, value, sent),
+                Reply::Alone => self.renew_alone(request).await,
+            });
         }
-        let size = request.max_size.map(|size| size.to_string()).unwrap_or_default();
-        let args = [&common[..], &[&size]].concat();
-        self.run("acquire", &statements().acquire_semaphore, &keys.semaphore(), &args).await
+        renewed
     }
 }
 
@@ -125,52 +150,12 @@ fn install_crypto_provider() {
     });
 }
 
-fn script(command: &str, body: &str, keys: &[&str], args: &[&str]) -> Cmd {
-    let size = body.len() + keys.iter().chain(args).map(|text| text.len() + 8).sum::<usize>() + 32;
-    let mut cmd = Cmd::with_capacity(3 + keys.len() + args.len(), size);
-    cmd.arg(command).arg(body).arg(keys.len()).arg(keys).arg(args);
-    cmd
-}
-
 /// Newer servers mark texts for people.
 fn plain(reply: Value) -> Value {
     match reply {
         Value::VerbatimString { text, .. } => Value::BulkString(text.into_bytes()),
         other => other,
     }
-}
-
-/// As `scripts/acquire_mutex.lua` and `scripts/acquire_semaphore.lua` read them.
-fn acquire_flags(request: &AcquireRequest) -> String {
-    let all = [
-        (request.fair, 'f'),
-        (request.wait, 'w'),
-        (request.reentrant, 'r'),
-        (request.only_if_exists, 'o'),
-        (request.delete_on_release, 'd'),
-        (request.data.is_some(), 'p'),
-        (request.replace_data, 's'),
-        (request.named_by_version, 'n'),
-    ];
-    all.into_iter().filter_map(|(set, flag)| set.then_some(flag)).collect()
-}
-
-/// The slot that a handle's key names: empty for any slot. None for a key that names no slot of this lock at this version.
-fn named_slot(id: &LockId, mutex_key: &str, version: &str) -> Option<String> {
-    let rest = mutex_key.strip_prefix(id.key())?;
-    if rest.is_empty() || rest.strip_prefix('_') == Some(version) {
-        return Some(String::new());
-    }
-    let slot = db_locks_core::lock_id::slot_number(mutex_key, id.key())?;
-    id.is_semaphore().then(|| slot.to_string())
-}
-
-fn no_such(id: &LockId) -> LockError {
-    LockError::not_found(format!("there is no {id}"))
-}
-
-fn stale(id: &LockId) -> LockError {
-    LockError::not_found(format!("the version is not, or no longer, the holder's of the {id}"))
 }
 
 #[async_trait]
@@ -194,111 +179,86 @@ impl LockRepository for RedisRepository {
     }
 
     async fn ping(&self) -> LockResult<()> {
-        let outcome: RedisResult<Value> = self.link.send(&redis::cmd("PING")).await;
+        let outcome: RedisResult<Value> = self.wire.link.send(&redis::cmd("PING")).await;
         outcome.map(drop).map_err(|error| failed("ping", error))
     }
 
     async fn acquire(&self, request: &AcquireRequest) -> LockResult<Acquired> {
         let waits = self.push && request.wait && request.fair;
+        let bells = &self.wire.ear.bells;
         if waits {
-            self.ear.bells.hang(&request.version);
+            bells.hang(&request.version);
         }
-        let sent = Instant::now();
-        let answer = codec::answer(self.send_acquire(request).await?)?;
-        if waits && !matches!(answer, Answer::Busy(_)) {
-            self.ear.bells.take_down(&request.version);
+        let answer = self
+            .batches
+            .acquires
+            .call(request, |answer| within(self.longest, answer), self.acquire_alone(request))
+            .await?;
+        if waits && !matches!(answer, Acquired::Busy(_)) {
+            bells.take_down(&request.version);
         }
-        match answer {
-            Answer::Row(row) => Ok(Acquired::Granted(row.into_lock(&request.lock, sent))),
-            Answer::Grant(grant) => {
-                Ok(Acquired::Granted(grant.into_record(request).into_lock(&request.lock, sent)))
-            }
-            Answer::Busy(busy) => Ok(Acquired::Busy(busy)),
-            Answer::Absent => Err(no_such(&request.lock)),
-            Answer::Full => Err(LockError::in_use(format!("too many wait for the {}", request.lock))),
-        }
+        Ok(answer)
     }
 
     async fn renew(&self, request: &RenewRequest) -> LockResult<MutexLock> {
-        let id = &request.lock;
-        let slot = named_slot(id, &request.mutex_key, &request.version).ok_or_else(|| stale(id))?;
-        let keys = self.keys(id);
-        let lease_ms = request.lease_ms.to_string();
-        let (flags, data) = (if request.data.is_some() { "p" } else { "" }, request.data.as_deref());
-        let args = [
-            &request.version,
-            &request.new_version,
-            lease_ms.as_str(),
-            flags,
-            data.unwrap_or_default(),
-            &slot,
-        ];
-        let sent = Instant::now();
-        let reply = if id.is_semaphore() {
-            self.run("renew", &statements().renew_semaphore, &keys.slots(), &args).await?
-        } else {
-            self.run("renew", &statements().renew_mutex, &keys.row(), &args).await?
-        };
-        match codec::answer(reply)? {
-            Answer::Row(row) => Ok(row.into_lock(id, sent)),
-            _ => Err(stale(id)),
-        }
+        calls::is_handle_of(&request.lock, &request.mutex_key, &request.version)?;
+        self.batches
+            .renewals
+            .call(request, |answer| within(self.longest, answer), self.renew_alone(request))
+            .await
     }
 
     async fn release(&self, request: &ReleaseRequest) -> LockResult<bool> {
-        let id = &request.lock;
-        let slot = named_slot(id, &request.mutex_key, &request.version).ok_or_else(|| stale(id))?;
-        let keys = self.keys(id);
-        let mut flags = String::new();
-        flags.extend(request.delete.then_some('d'));
-        flags.extend(request.data.is_some().then_some('p'));
-        let args = [&request.version, flags.as_str(), request.data.as_deref().unwrap_or_default(), &slot];
-        let reply = if id.is_semaphore() {
-            self.run("release", &statements().release_semaphore, &keys.semaphore(), &args).await?
-        } else {
-            self.run("release", &statements().release_mutex, &keys.mutex(), &args).await?
-        };
-        match codec::int(reply)? {
-            1 => Ok(true),
-            0 => Ok(false),
-            _ => Err(no_such(id)),
-        }
+        calls::is_handle_of(&request.lock, &request.mutex_key, &request.version)?;
+        self.batches
+            .releases
+            .call(request, |answer| within(self.longest, answer), self.release_alone(request))
+            .await
     }
 
     async fn abandon(&self, lock: &LockId, version: &str) -> LockResult<()> {
-        self.ear.bells.take_down(version);
-        let keys = self.keys(lock);
-        let args = [version];
-        if lock.is_semaphore() {
-            self.run("abandon", &statements().abandon_semaphore, &keys.semaphore(), &args).await?;
-        } else {
-            self.run("abandon", &statements().abandon_mutex, &keys.mutex(), &args).await?;
-        }
-        Ok(())
+        self.wire.abandon(lock, version).await
     }
 
     async fn beat(&self, locks: &[LockId]) -> LockResult<()> {
         // A script of a cluster may name keys of one slot only.
-        let batch = if self.link.is_single() { BATCH } else { 1 };
+        let batch = if self.wire.link.is_single() { BATCH } else { 1 };
         let waiters: Vec<_> = locks.iter().map(|lock| self.keys(lock).waiters).collect();
         let beats = waiters.chunks(batch).map(|keys| {
             let keys: Vec<_> = keys.iter().map(String::as_str).collect();
-            async move { self.run("beat", &statements().beat, &keys, &[self.client()]).await }
+            async move { self.run("beat", &statements().beat, &keys, &[self.wire.client()]).await }
         });
         try_join_all(beats).await.map(drop)
     }
 
-    /// All on their way at once, on one connection.
+    /// One script for many; in a cluster, where their keys lie in many slots, all on their way at once.
     async fn renew_many(&self, requests: &[RenewRequest]) -> Vec<LockResult<MutexLock>> {
-        let mut replies = Vec::with_capacity(requests.len());
-        for batch in requests.chunks(BATCH) {
-            replies.extend(join_all(batch.iter().map(|request| self.renew(request))).await);
+        let mut replies: Vec<Option<LockResult<MutexLock>>> = Vec::with_capacity(requests.len());
+        let handles = |request: &RenewRequest| {
+            calls::is_handle_of(&request.lock, &request.mutex_key, &request.version).err().map(Err)
+        };
+        replies.extend(requests.iter().map(handles));
+        let open: Vec<usize> = (0..requests.len()).filter(|place| replies[*place].is_none()).collect();
+        for places in open.chunks(BATCH) {
+            let some: Vec<&RenewRequest> = places.iter().map(|place| &requests[*place]).collect();
+            let renewed = match self.wire.link.is_single() {
+                true => self.renew_some(&some).await,
+                false => {
+                    // Boxed, since the compiler cannot name the lifetime of such a closure's future.
+                    let all: Vec<_> = some.iter().map(|request| self.renew_alone(request).boxed()).collect();
+                    join_all(all).await
+                }
+            };
+            for (place, reply) in places.iter().zip(renewed) {
+                replies[*place] = Some(reply);
+            }
         }
-        replies
+        let unanswered = || Err(LockError::runtime("a renewal was left unanswered"));
+        replies.into_iter().map(|reply| reply.unwrap_or_else(unanswered)).collect()
     }
 
     async fn rung(&self, version: &str) {
-        self.ear.bells.rung(version).await;
+        self.wire.ear.bells.rung(version).await;
     }
 }
 
@@ -383,24 +343,5 @@ fn deleted(lock: &LockId, code: i64) -> LockResult<usize> {
         1 => Ok(1),
         0 => Err(LockError::in_use(format!("the {lock} is held"))),
         _ => Err(LockError::not_found(format!("there is no {lock} at this version"))),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn handles_name_slots() {
-        let semaphore = LockId::semaphore("t", "one").unwrap();
-        let mutex = LockId::mutex("t", "one").unwrap();
-        let slot = |id, key| named_slot(id, key, "v1");
-        assert_eq!(slot(&semaphore, "one").as_deref(), Some(""));
-        assert_eq!(slot(&semaphore, "one_v1").as_deref(), Some(""));
-        assert_eq!(slot(&semaphore, "one_0000000012").as_deref(), Some("12"));
-        assert_eq!(slot(&semaphore, "one_v2"), None);
-        assert_eq!(slot(&semaphore, "other"), None);
-        assert_eq!(slot(&mutex, "one").as_deref(), Some(""));
-        assert_eq!(slot(&mutex, "one_0000000012"), None);
     }
 }

@@ -13,6 +13,13 @@ use db_locks_core::protocol::{CLIENT_TTL_MS, MAX_POSITION, MAX_WAITERS, TOMBSTON
 /// Before the id of a client: the channel that it listens to.
 pub(crate) const BELL: &str = "db-locks:bell:";
 
+/// The text of a file in `scripts/`.
+macro_rules! lua {
+    ($name:literal) => {
+        include_str!(concat!("scripts/", $name, ".lua"))
+    };
+}
+
 /// One script, and the name by which the server knows it.
 #[derive(Debug)]
 pub(crate) struct Statement {
@@ -22,19 +29,41 @@ pub(crate) struct Statement {
     pub(crate) source: String,
 }
 
+/// One script for mutexes and one for semaphores.
+#[derive(Debug)]
+pub(crate) struct Pair {
+    pub(crate) mutexes: Statement,
+    pub(crate) semaphores: Statement,
+}
+
+impl Pair {
+    /// The one for this lock.
+    pub(crate) fn of(&self, lock: &LockId) -> &Statement {
+        if lock.is_semaphore() { &self.semaphores } else { &self.mutexes }
+    }
+
+    /// Both, for many locks at once.
+    fn many(&self) -> Self {
+        let many =
+            |one: &Statement| Statement::new(&[], &[lua!("many_before"), &one.source, lua!("many_after")]);
+        Self { mutexes: many(&self.mutexes), semaphores: many(&self.semaphores) }
+    }
+}
+
 /// Every script.
 #[derive(Debug)]
 pub(crate) struct Statements {
-    pub(crate) acquire_mutex: Statement,
-    pub(crate) renew_mutex: Statement,
-    pub(crate) release_mutex: Statement,
+    pub(crate) acquire: Pair,
+    pub(crate) renew: Pair,
+    pub(crate) release: Pair,
+    /// The same for many locks at once.
+    pub(crate) acquire_many: Pair,
+    pub(crate) renew_many: Pair,
+    pub(crate) release_many: Pair,
     pub(crate) abandon_mutex: Statement,
     pub(crate) create_mutex: Statement,
     pub(crate) get_mutex: Statement,
     pub(crate) delete_mutex: Statement,
-    pub(crate) acquire_semaphore: Statement,
-    pub(crate) renew_semaphore: Statement,
-    pub(crate) release_semaphore: Statement,
     pub(crate) abandon_semaphore: Statement,
     pub(crate) create_semaphore: Statement,
     pub(crate) get_semaphore: Statement,
@@ -50,13 +79,6 @@ pub(crate) fn statements() -> &'static Statements {
     &ALL
 }
 
-/// The text of a file in `scripts/`.
-macro_rules! lua {
-    ($name:literal) => {
-        include_str!(concat!("scripts/", $name, ".lua"))
-    };
-}
-
 impl Statements {
     fn new() -> Self {
         let constants = constants();
@@ -66,22 +88,29 @@ impl Statements {
         let semaphore =
             |parts: &[&str]| join(&[&[lua!("prelude"), lua!("semaphore"), lua!("stubborn")], parts].concat());
         let (queue, bells) = (lua!("queue"), lua!("bells"));
+        let acquire = Pair {
+            mutexes: mutex(&[lua!("acquire_mutex"), queue, lua!("acquire_mutex_rest")]),
+            semaphores: semaphore(&[lua!("acquire_semaphore"), queue, lua!("acquire_semaphore_rest")]),
+        };
+        let renew = Pair {
+            mutexes: mutex(&[lua!("stubborn"), lua!("renew_mutex")]),
+            semaphores: semaphore(&[lua!("renew_semaphore")]),
+        };
+        let release = Pair {
+            mutexes: mutex(&[lua!("release_mutex"), queue, bells, lua!("release_mutex_rest")]),
+            semaphores: semaphore(&[lua!("release_semaphore"), queue, bells, lua!("release_semaphore_rest")]),
+        };
         Self {
-            acquire_mutex: mutex(&[lua!("acquire_mutex"), queue, lua!("acquire_mutex_rest")]),
-            renew_mutex: mutex(&[lua!("stubborn"), lua!("renew_mutex")]),
-            release_mutex: mutex(&[lua!("release_mutex"), queue, bells, lua!("release_mutex_rest")]),
+            acquire_many: acquire.many(),
+            renew_many: renew.many(),
+            release_many: release.many(),
+            acquire,
+            renew,
+            release,
             abandon_mutex: mutex(&[lua!("abandon_mutex"), queue, bells, lua!("abandon_mutex_rest")]),
             create_mutex: mutex(&[lua!("create_mutex")]),
             get_mutex: mutex(&[lua!("get_mutex")]),
             delete_mutex: mutex(&[lua!("delete_mutex")]),
-            acquire_semaphore: semaphore(&[lua!("acquire_semaphore"), queue, lua!("acquire_semaphore_rest")]),
-            renew_semaphore: semaphore(&[lua!("renew_semaphore")]),
-            release_semaphore: semaphore(&[
-                lua!("release_semaphore"),
-                queue,
-                bells,
-                lua!("release_semaphore_rest"),
-            ]),
             abandon_semaphore: semaphore(&[
                 lua!("abandon_semaphore"),
                 queue,

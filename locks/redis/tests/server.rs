@@ -1,6 +1,6 @@
 //! What one Redis server does beyond the behaviour that all stores share: round trips, scripts, memory, rights, TLS.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on fails")]
 
 mod support;
 
@@ -9,6 +9,7 @@ use std::time::Duration;
 use db_locks_core::{Acquired, ErrorKind, LockRepository, MutexRepository};
 use db_locks_redis::RedisRepository;
 use futures_util::StreamExt;
+use futures_util::future::join_all;
 use support::{
     Server, config, connect, granted, mutex, release, renewal, request, rings_again_after_a_cut, rung, say,
     semaphore,
@@ -42,6 +43,61 @@ async fn one_round_trip_each() {
         assert_eq!(commands(&mut lines).await, ["evalsha"], "renewal of {lock}");
         assert!(release(&store, &held).await.unwrap());
         assert_eq!(commands(&mut lines).await, ["evalsha"], "release of {lock}");
+    }
+}
+
+/// 200 calls at once are a few scripts; so are 300 renewals of what one process holds, and one that is spoilt spoils no other.
+#[tokio::test]
+async fn many_calls_are_few_scripts() {
+    let server = Server::start();
+    let store = connect(&server.url()).await;
+    let mut raw = server.raw().await;
+    let locks: Vec<_> = (0..200)
+        .map(|number| match number % 2 {
+            0 => mutex(&format!("key-{number}")),
+            _ => semaphore(&format!("key-{number}")),
+        })
+        .collect();
+    let mut monitor = redis::Client::open(server.url()).unwrap().get_async_monitor().await.unwrap();
+    let mut lines = monitor.on_message::<String>();
+    let requests: Vec<_> = locks.iter().map(request).collect();
+    let held = join_all(requests.iter().map(|request| granted(&store, request))).await;
+    let sent = commands(&mut lines).await;
+    assert!(sent.len() < 20, "{} commands for 200 acquires", sent.len());
+    for (lock, request) in held.iter().zip(&requests) {
+        assert_eq!((lock.lock_id().unwrap(), &lock.version), (request.lock.clone(), &request.version));
+    }
+
+    let mut renewals: Vec<_> = held.iter().map(renewal).collect();
+    renewals[7].version = "stale".into();
+    // Not what a lock looks like: that one script fails in its middle.
+    say(&mut raw, &format!("SET db-locks{{{}}} spoilt", locks[8].encoded())).await.unwrap();
+    commands(&mut lines).await;
+    let answers = store.renew_many(&renewals).await;
+    let sent = commands(&mut lines).await;
+    // One for the mutexes, one for the semaphores (each told the source of the script at first), one for the spoilt one.
+    assert!(sent.len() <= 6, "{sent:?}");
+    for (number, (renewal, answer)) in renewals.iter().zip(answers).enumerate() {
+        match answer {
+            Ok(lock) => assert_eq!(
+                (lock.lock_id().unwrap(), &lock.version),
+                (renewal.lock.clone(), &renewal.new_version)
+            ),
+            Err(error) if number == 7 => assert_eq!(error.kind(), ErrorKind::NotFound),
+            Err(error) => assert_eq!((number, error.kind()), (8, ErrorKind::Database), "{error}"),
+        }
+    }
+
+    // The same in acquires that gather.
+    let requests: Vec<_> = (0..60).map(|number| request(&mutex(&format!("other-{number}")))).collect();
+    say(&mut raw, &format!("SET db-locks{{{}}} spoilt", requests[30].lock.encoded())).await.unwrap();
+    let answers = join_all(requests.iter().map(|request| store.acquire(request))).await;
+    for (number, answer) in answers.into_iter().enumerate() {
+        match answer {
+            Ok(Acquired::Granted(_)) => assert_ne!(number, 30),
+            Ok(Acquired::Busy(busy)) => panic!("{number}: {busy:?}"),
+            Err(error) => assert_eq!((number, error.kind()), (30, ErrorKind::Database), "{error}"),
+        }
     }
 }
 

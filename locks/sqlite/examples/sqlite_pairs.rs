@@ -1,4 +1,4 @@
-//! Prints how many acquire + release pairs a second SQLite does here, for one caller and for many, beside what the
+//! Prints how many acquire + release pairs a second SQLite does here, for 256 tasks, for one caller and for some, beside what the
 //! engine itself does on one thread: with the very statements of such a pair, and with one plain update a transaction.
 //! `cargo run --release -p db-locks-sqlite --example sqlite_pairs [FOLDER]`
 
@@ -11,7 +11,7 @@ use db_locks_core::models::new_version;
 use db_locks_core::{
     AcquireRequest, Acquired, LockId, LockRepository, LocksConfig, MutexLock, ReleaseRequest,
 };
-use db_locks_sqlite::SqliteRepository;
+use db_locks_sqlite::{SqliteOptions, SqliteRepository};
 
 type Outcome<T = ()> = Result<T, Box<dyn Error + Send + Sync>>;
 
@@ -24,8 +24,7 @@ const TURN: Duration = Duration::from_millis(500);
 async fn main() -> Outcome {
     let folder = std::env::args().nth(1).unwrap_or_else(|| std::env::temp_dir().display().to_string());
     let folder = tempfile::tempdir_in(folder)?;
-    let engine = engine_limit(&folder.path().join("engine.db"))?;
-    println!("engine alone, one plain update a transaction:   {engine:>9.0} updates/s");
+    many(folder.path()).await?;
 
     for url in [format!("sqlite:{}", folder.path().join("locks.db").display()), ":memory:".to_string()] {
         let in_memory = url == ":memory:";
@@ -52,6 +51,42 @@ async fn main() -> Outcome {
             })
             .await?;
         }
+    }
+    Ok(())
+}
+
+/// 256 tasks with keys of their own beside the engine alone, which has one connection too (SQLite has one writer), in turns:
+/// with each commit on disk for both, and with the usual setting for both.
+async fn many(folder: &Path) -> Outcome {
+    for (synchronous, synced) in [("FULL", true), ("NORMAL", false)] {
+        let mut config = LocksConfig::new("bench");
+        config.database_url = Some(format!("sqlite:{}", folder.join(format!("{synchronous}.db")).display()));
+        let options = SqliteOptions { synced, ..SqliteOptions::default() };
+        let repository = SqliteRepository::connect_with(&config, options).await?;
+        let (mut ours, mut theirs, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
+        for _ in 0..TURNS {
+            let (begun, mut tasks) = (Instant::now(), tokio::task::JoinSet::new());
+            for number in 0..256 {
+                let ask = request(LockId::mutex("bench", &format!("key-{number}"))?, None);
+                tasks.spawn(pairs(Arc::clone(&repository), ask, begun + TURN));
+            }
+            let mut done = 0;
+            while let Some(pairs) = tasks.join_next().await {
+                done += pairs??;
+            }
+            let rate = f64::from(done) / begun.elapsed().as_secs_f64();
+            let file = folder.join(format!("engine-{synchronous}.db"));
+            let engine = tokio::task::spawn_blocking(move || engine_limit(&file, synchronous)).await??;
+            ours.push(rate);
+            theirs.push(engine);
+            ratios.push(rate / engine);
+        }
+        println!(
+            "synchronous={synchronous}: 256 tasks {:.0} pairs/s; the engine alone, one update a transaction {:.0}/s, ratio {:.2}",
+            median(ours),
+            median(theirs),
+            median(ratios)
+        );
     }
     Ok(())
 }
@@ -129,16 +164,17 @@ fn bare_pairs(place: &Path) -> Outcome<f64> {
 }
 
 /// What the driver does with the smallest statement that could be an acquire.
-fn engine_limit(path: &Path) -> Outcome<f64> {
+fn engine_limit(path: &Path, synchronous: &str) -> Outcome<f64> {
     let connection = rusqlite::Connection::open(path)?;
     connection.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
-    connection.pragma_update(None, "synchronous", "NORMAL")?;
-    connection
-        .execute_batch("CREATE TABLE t (k TEXT PRIMARY KEY, fence INTEGER, owner TEXT) WITHOUT ROWID")?;
-    connection.execute("INSERT INTO t VALUES ('one', 0, '')", [])?;
+    connection.pragma_update(None, "synchronous", synchronous)?;
+    connection.execute_batch(
+        "CREATE TABLE IF NOT EXISTS t (k TEXT PRIMARY KEY, fence INTEGER, owner TEXT) WITHOUT ROWID;
+         INSERT OR IGNORE INTO t VALUES ('one', 0, '')",
+    )?;
     let mut update = connection.prepare("UPDATE t SET fence = fence + 1, owner = ?2 WHERE k = ?1")?;
     let (begun, mut done) = (Instant::now(), 0_u32);
-    while begun.elapsed() < LASTS {
+    while begun.elapsed() < TURN {
         update.execute(["one", &new_version()])?;
         done += 1;
     }

@@ -25,20 +25,27 @@ use crate::{acquire, admin, keep, queue};
 /// The most renewals in one transaction, so that others are not kept waiting for long.
 const RENEWALS: usize = 256;
 
-/// What tests turn: everybody else takes the defaults.
+/// What tests and measurements turn: everybody else takes the defaults.
 #[derive(Debug, Clone)]
 pub struct SqliteOptions {
     /// The clocks of the machine. All processes that share a file must have the same.
     pub clock: Arc<dyn Clock>,
     /// The most pages (4 KiB) that the file may have: one more is a full disk.
     pub max_page_count: Option<u32>,
+    /// Whether every commit waits for the disk. Leases need it not (see the README); what else is in the file may.
+    pub synced: bool,
     /// Texts that are replaced in every statement, to see that tests notice it.
     pub replace_in_sql: Vec<(String, String)>,
 }
 
 impl Default for SqliteOptions {
     fn default() -> Self {
-        Self { clock: Arc::new(SystemClock::new()), max_page_count: None, replace_in_sql: Vec::new() }
+        Self {
+            clock: Arc::new(SystemClock::new()),
+            max_page_count: None,
+            synced: false,
+            replace_in_sql: Vec::new(),
+        }
     }
 }
 
@@ -110,6 +117,7 @@ impl SqliteRepository {
             migrate: config.run_database_migrations(),
             connect_timeout: config.connect_timeout(),
             max_page_count: options.max_page_count,
+            synced: options.synced,
             replace_in_sql: options.replace_in_sql,
             clock: options.clock,
             client_id: db_locks_core::models::new_version(),

@@ -31,6 +31,8 @@ pub(crate) struct Settings {
     pub(crate) migrate: bool,
     pub(crate) connect_timeout: Duration,
     pub(crate) max_page_count: Option<u32>,
+    /// Every commit waits for the disk.
+    pub(crate) synced: bool,
     /// Empty, but in tests of the tests.
     pub(crate) replace_in_sql: Vec<(String, String)>,
     pub(crate) clock: Arc<dyn Clock>,
@@ -134,9 +136,10 @@ impl Session {
             }
         };
         if mode == "wal" {
-            self.connection.pragma_update(None, "synchronous", "NORMAL")?;
+            let synchronous = if self.settings.synced { "FULL" } else { "NORMAL" };
+            self.connection.pragma_update(None, "synchronous", synchronous)?;
             self.connection.pragma_update_and_check(None, "wal_autocheckpoint", 0, |_| Ok(()))?;
-            return Ok(true);
+            return Ok(!self.settings.synced);
         }
         tracing::warn!(place = %self.settings.place, mode, "no write-ahead log here: locks work, but slowly");
         self.connection.pragma_update(None, "synchronous", "FULL")?;

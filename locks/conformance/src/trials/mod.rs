@@ -13,6 +13,7 @@ mod mutex;
 mod outages;
 mod semaphore;
 mod store;
+mod together;
 
 /// Every trial of the suite.
 pub(crate) fn all() -> Vec<Spec> {
@@ -26,6 +27,7 @@ pub(crate) fn all() -> Vec<Spec> {
         input::trials(),
         fairness::trials(),
         concurrency::trials(),
+        together::trials(),
         faults::trials(),
         outages::trials(),
     ];

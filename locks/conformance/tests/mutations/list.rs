@@ -56,6 +56,12 @@ const DEAD: &str = "fairness::dead_waiter_is_skipped_when_its_client_is_silent";
 const ONE_OF_MANY: &str = "concurrency::one_of_many_gets_a_new_lock";
 const HOLDERS_LEASE: &str = "leases::the_holders_lease_counts_not_the_askers";
 const LEAVES: &str = "fairness::granted_waiter_leaves_the_queue";
+const TOGETHER_OWN: &str = "together::each_gets_its_own";
+const TOGETHER_HELD: &str = "together::held_ones_are_refused_and_the_others_granted";
+const TOGETHER_WAITER: &str = "together::nobody_passes_a_waiter";
+const TOGETHER_RELEASE: &str = "together::stale_versions_release_nothing";
+const TOGETHER_RENEW: &str = "together::stale_versions_renew_nothing";
+const TOGETHER_EXPIRED: &str = "together::expired_ones_are_not_renewed";
 const OLDER_TOKENS: &str = "fenced::older_tokens_are_refused";
 
 const SQLITE: &[Entry] = &[
@@ -188,6 +194,61 @@ const POSTGRES: &[Entry] = &[
             "AND version = p_version AND p_slot IN (-1, slot)\n    ORDER BY",
             "AND p_slot IN (-1, slot)\n    ORDER BY",
         )],
+    ),
+    (
+        "batch_grants_what_is_held",
+        TOGETHER_HELD,
+        &[(
+            "m.mutex_key = u.key AND m.expires_at_us <= v_now_us\n        FOR UPDATE",
+            "m.mutex_key = u.key\n        FOR UPDATE",
+        )],
+    ),
+    (
+        "batch_ignores_the_queue",
+        TOGETHER_WAITER,
+        &[("m.mutex_key LIMIT 1) IS NULL", "m.mutex_key AND false LIMIT 1) IS NULL")],
+    ),
+    (
+        "batch_mixes_up_its_answers",
+        TOGETHER_OWN,
+        &[(
+            "RETURNING u.i, m.fence, v_now_us, m.data;",
+            "RETURNING 1 + cardinality(p_keys) - u.i, m.fence, v_now_us, m.data;",
+        )],
+    ),
+    (
+        "batch_mixes_up_its_versions",
+        TOGETHER_OWN,
+        &[(
+            "SET version = p_versions[u.i], fence",
+            "SET version = p_versions[1 + cardinality(p_versions) - u.i], fence",
+        )],
+    ),
+    (
+        "batch_resets_tokens",
+        TOGETHER_OWN,
+        &[("fence = greatest(m.fence + 1, v_now_us),", "fence = v_now_us % 1000,")],
+    ),
+    (
+        "batch_releases_any_version",
+        TOGETHER_RELEASE,
+        &[(
+            "m.mutex_key = u.key AND m.version = u.version\n        FOR UPDATE",
+            "m.mutex_key = u.key\n        FOR UPDATE",
+        )],
+    ),
+    (
+        "batch_renews_any_version",
+        TOGETHER_RENEW,
+        &[(
+            "m.mutex_key = u.key\n          AND m.version IN (u.version, u.new_version)\n",
+            "m.mutex_key = u.key\n",
+        )],
+    ),
+    (
+        "batch_renews_expired_leases",
+        TOGETHER_EXPIRED,
+        &[("WHERE m.ctid = u.place AND m.expires_at_us > v_now_us\n", "WHERE m.ctid = u.place\n")],
     ),
 ];
 
@@ -332,6 +393,16 @@ const REDIS: &[Entry] = &[
         "register_takes_any_token",
         OLDER_TOKENS,
         &[("if seen and (#seen > #ARGV[1]", "if false and (#seen > #ARGV[1]")],
+    ),
+    (
+        "batch_mixes_up_its_replies",
+        TOGETHER_OWN,
+        &[("replies[#replies + 1] = reply", "table.insert(replies, 1, reply)")],
+    ),
+    (
+        "batch_takes_anothers_arguments",
+        TOGETHER_OWN,
+        &[("first_arg = first_arg + args_each", "first_arg = 3")],
     ),
 ];
 

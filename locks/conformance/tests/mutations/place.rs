@@ -22,7 +22,10 @@ use tokio::runtime::Runtime;
 use crate::list::{Mutation, StoreName};
 use crate::proxy::{self, Found, Language};
 
-const POSTGRES: &str = include_str!("../../../postgres/migrations/00000000000002_create_functions/up.sql");
+const POSTGRES: &str = concat!(
+    include_str!("../../../postgres/migrations/00000000000002_create_functions/up.sql"),
+    include_str!("../../../postgres/migrations/00000000000004_create_batches/up.sql")
+);
 const MYSQL: &str = include_str!("../../../mysql/migrations/00000000000002_create_procedures/up.sql");
 
 /// A store with one thing changed.

@@ -1,0 +1,182 @@
+//! Group commit: many calls in few round trips, and none of them at the mercy of another.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use db_locks_core::{AcquireRequest, Acquired, LockRepository, LockResult, MutexLock, MutexRepository};
+use db_locks_mysql::MysqlRepository;
+use mysql_async::prelude::Queryable;
+use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::timeout;
+
+use crate::support::{CountingProxy, Database, ask, config, granted, mutex, plain_client, release, renewal};
+
+const MANY: usize = 200;
+
+/// Mutexes that exist and are free.
+async fn asks(store: &Arc<MysqlRepository>, many: usize) -> Vec<AcquireRequest> {
+    for number in 0..many {
+        let held = granted(store, &ask(&mutex(&format!("key {number}")))).await;
+        assert!(store.release(&release(&held)).await.unwrap());
+    }
+    (0..many).map(|number| ask(&mutex(&format!("key {number}")))).collect()
+}
+
+fn start(store: &Arc<MysqlRepository>, ask: &AcquireRequest) -> JoinHandle<LockResult<Acquired>> {
+    let (store, ask) = (store.clone(), ask.clone());
+    tokio::spawn(async move { store.acquire(&ask).await })
+}
+
+fn lock_of(acquired: Acquired) -> MutexLock {
+    match acquired {
+        Acquired::Granted(lock) => lock,
+        Acquired::Busy(busy) => panic!("refused: {busy:?}"),
+    }
+}
+
+/// All at once, in their order.
+async fn all<T: Send + 'static>(calls: Vec<impl Future<Output = T> + Send + 'static>) -> Vec<T> {
+    let mut running = JoinSet::new();
+    for (place, call) in calls.into_iter().enumerate() {
+        running.spawn(async move { (place, call.await) });
+    }
+    let mut answers = running.join_all().await;
+    answers.sort_by_key(|(place, _)| *place);
+    answers.into_iter().map(|(_, answer)| answer).collect()
+}
+
+async fn hold_all(store: &Arc<MysqlRepository>, asks: &[AcquireRequest]) -> Vec<MutexLock> {
+    let calls: Vec<_> = asks.iter().map(|ask| start(store, ask)).collect();
+    let mut held = Vec::new();
+    for call in calls {
+        held.push(lock_of(call.await.unwrap().unwrap()));
+    }
+    held
+}
+
+#[tokio::test]
+async fn many_calls_are_few_round_trips() {
+    let database = Database::new().await;
+    let proxy = CountingProxy::before(&database.url).await;
+    let store = MysqlRepository::connect(&config(&proxy.url)).await.unwrap();
+    let asks = asks(&store, MANY).await;
+    proxy.round_trips();
+    let held = hold_all(&store, &asks).await;
+    // New connections included.
+    assert!(proxy.round_trips() < MANY / 4, "acquires");
+    let requests: Vec<_> = held.iter().map(renewal).collect();
+    let calls = requests.iter().map(|request| {
+        let (store, request) = (store.clone(), request.clone());
+        async move { store.renew(&request).await.unwrap() }
+    });
+    let held = all(calls.collect()).await;
+    assert!(proxy.round_trips() < MANY / 4, "renewals");
+    for ((lock, ask), request) in held.iter().zip(&asks).zip(&requests) {
+        assert_eq!((lock.mutex_key.as_str(), &lock.version), (ask.lock.key(), &request.new_version));
+    }
+    let calls = held.iter().map(|lock| {
+        let (store, request) = (store.clone(), release(lock));
+        async move { store.release(&request).await.unwrap() }
+    });
+    assert!(all(calls.collect()).await.into_iter().all(|released| released));
+    assert!(proxy.round_trips() < MANY / 4, "releases");
+    database.drop().await;
+}
+
+/// Somebody has locked a row: the others do not wait for it, in acquires nor in renewals.
+#[tokio::test]
+async fn a_locked_row_holds_nobody_else_up() {
+    let mut database = Database::new().await;
+    let store = database.connect().await;
+    let asks = asks(&store, 40).await;
+    let lock_row = "SELECT 1 FROM mutexes WHERE mutex_key = 'key 20' AND tenant_id = 'tenant' AND semaphore_key = '' FOR UPDATE";
+    database.run("START TRANSACTION").await;
+    database.run(lock_row).await;
+    let mut calls: Vec<_> = asks.iter().map(|ask| start(&store, ask)).collect();
+    let stuck = calls.remove(20);
+    let mut held = Vec::new();
+    for call in calls {
+        let acquired = timeout(Duration::from_secs(8), call).await.expect("waited for a stranger's lock");
+        held.push(lock_of(acquired.unwrap().unwrap()));
+    }
+    assert!(!stuck.is_finished());
+    database.run("COMMIT").await;
+    held.insert(20, lock_of(stuck.await.unwrap().unwrap()));
+
+    database.run("START TRANSACTION").await;
+    database.run(lock_row).await;
+    let requests: Vec<_> = held.iter().map(renewal).collect();
+    let many = {
+        let (store, requests) = (store.clone(), requests.clone());
+        tokio::spawn(async move { store.renew_many(&requests).await })
+    };
+    let mut watch = plain_client(&database.url).await;
+    let renewed = format!(
+        "SELECT COUNT(*) FROM mutexes WHERE version IN ({})",
+        requests.iter().map(|request| format!("'{}'", request.new_version)).collect::<Vec<_>>().join(",")
+    );
+    timeout(Duration::from_secs(8), async {
+        while watch.query_first::<i64, _>(&renewed).await.unwrap() < Some(39) {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    })
+    .await
+    .expect("waited for a stranger's lock");
+    assert!(!many.is_finished());
+    database.run("COMMIT").await;
+    assert!(many.await.unwrap().into_iter().all(|renewed| renewed.is_ok()));
+    database.drop().await;
+}
+
+#[tokio::test]
+async fn two_who_want_the_same_at_once_are_told_apart() {
+    let database = Database::new().await;
+    let store = database.connect().await;
+    let asks = asks(&store, 40).await;
+    let calls: Vec<_> =
+        asks.iter().flat_map(|one| [start(&store, one), start(&store, &ask(&one.lock))]).collect();
+    let mut granted = Vec::new();
+    for call in calls {
+        granted.push(matches!(call.await.unwrap().unwrap(), Acquired::Granted(_)));
+    }
+    for pair in granted.chunks(2) {
+        assert_eq!(pair.iter().filter(|granted| **granted).count(), 1);
+    }
+    database.drop().await;
+}
+
+/// A caller that goes away while its request is on the way with others leaves no lock behind: nobody else clears up here.
+#[tokio::test]
+async fn a_member_that_goes_away_leaves_no_lock() {
+    let mut database = Database::new().await;
+    let store = database.connect().await;
+    let asks = asks(&store, 40).await;
+    database
+        .run("LOCK TABLES mutexes WRITE, semaphores WRITE, lock_waiters WRITE, lock_waiters_clients WRITE")
+        .await;
+    let mut calls: Vec<_> = asks.iter().map(|ask| start(&store, ask)).collect();
+    let mut watch = plain_client(&database.url).await;
+    let waiting = format!(
+        "SELECT COUNT(*) FROM information_schema.processlist \
+         WHERE db = '{}' AND state LIKE 'Waiting for table%' AND info LIKE '%SKIP LOCKED%'",
+        database.name
+    );
+    while watch.query_first::<i64, _>(&waiting).await.unwrap() < Some(1) {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let gone = calls.remove(20);
+    gone.abort();
+    assert!(gone.await.unwrap_err().is_cancelled());
+    database.run("UNLOCK TABLES").await;
+    for call in calls {
+        lock_of(call.await.unwrap().unwrap());
+    }
+    timeout(Duration::from_secs(8), async {
+        while store.get_mutex(&asks[20].lock).await.unwrap().locked {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    })
+    .await
+    .expect("nobody holds it, and it is not free");
+    database.drop().await;
+}
