@@ -1,6 +1,6 @@
 //! How long the next one waits after a release, in another process.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use mysql_async::prelude::Queryable;
@@ -9,17 +9,17 @@ use crate::contest::{self, Contestant};
 use crate::database::{Database, Kind, postgres};
 use crate::naive::Connections;
 use crate::naive::dynamodb::Dynamo;
-use crate::stats::{median, millis, percentile};
+use crate::stats::{Dice, median, millis, percentile};
 use crate::{Outcome, naive};
 
 const ROUNDS: usize = 100;
 /// Writes of the bare driver, for comparison.
-const WRITES: usize = 300;
+const WRITES: usize = 40;
 
 pub(crate) async fn measure(databases: &[Database]) -> Outcome {
     println!(
         "Handover between two processes, {ROUNDS} times, ms. The waiter has waited for 0.1 to 0.4 s. \"One write\" is one row \
-         changed by the bare driver, durable as the server is set: DynamoDB's round trip, PostgreSQL's commit."
+         changed by the bare driver after the same pauses, durable as the server is set: DynamoDB's round trip, PostgreSQL's commit."
     );
     println!(
         "{:<10} {:>10} {:>12} {:>12} {:>8} {:>8} {:>18}",
@@ -42,9 +42,14 @@ pub(crate) async fn measure(databases: &[Database]) -> Outcome {
     Ok(())
 }
 
+/// As long as a waiter waits: what was idle takes longer, on both sides.
+async fn pause(dice: &mut Dice) {
+    tokio::time::sleep(Duration::from_millis(dice.between(100, 400))).await;
+}
+
 /// The median time of a change of one row, in nanoseconds.
 async fn one_write(database: &Database) -> Outcome<i64> {
-    let mut times = Vec::with_capacity(WRITES);
+    let (mut times, mut dice) = (Vec::with_capacity(WRITES), Dice::new());
     match database.kind {
         Kind::Sqlite => {
             let connection = rusqlite::Connection::open(database.address().to_string() + ".write")?;
@@ -52,10 +57,10 @@ async fn one_write(database: &Database) -> Outcome<i64> {
                 "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;
                  CREATE TABLE IF NOT EXISTS one (n INTEGER); DELETE FROM one; INSERT INTO one VALUES (0)",
             )?;
-            let mut update = connection.prepare("UPDATE one SET n = n + 1")?;
             for _ in 0..WRITES {
+                pause(&mut dice).await;
                 let begun = Instant::now();
-                update.execute([])?;
+                connection.prepare_cached("UPDATE one SET n = n + 1")?.execute([])?;
                 times.push(begun.elapsed().as_nanos() as i64);
             }
         }
@@ -69,6 +74,7 @@ async fn one_write(database: &Database) -> Outcome<i64> {
                 .await?;
             let update = client.prepare("UPDATE db_locks_bench_one SET n = n + 1").await?;
             for _ in 0..WRITES {
+                pause(&mut dice).await;
                 let begun = Instant::now();
                 client.execute(&update, &[]).await?;
                 times.push(begun.elapsed().as_nanos() as i64);
@@ -80,6 +86,7 @@ async fn one_write(database: &Database) -> Outcome<i64> {
             conn.query_drop("CREATE TABLE db_locks_bench_one (id int PRIMARY KEY, n bigint)").await?;
             conn.query_drop("INSERT INTO db_locks_bench_one VALUES (1, 0)").await?;
             for _ in 0..WRITES {
+                pause(&mut dice).await;
                 let begun = Instant::now();
                 conn.exec_drop("UPDATE db_locks_bench_one SET n = n + 1 WHERE id = 1", ()).await?;
                 times.push(begun.elapsed().as_nanos() as i64);
@@ -89,6 +96,7 @@ async fn one_write(database: &Database) -> Outcome<i64> {
             let client = redis::Client::open(database.address())?;
             let mut connection = client.get_multiplexed_async_connection().await?;
             for _ in 0..WRITES {
+                pause(&mut dice).await;
                 let begun = Instant::now();
                 let _: i64 =
                     redis::cmd("INCR").arg("db-locks-bench:one").query_async(&mut connection).await?;
@@ -101,6 +109,7 @@ async fn one_write(database: &Database) -> Outcome<i64> {
             engine.prepare().await?;
             let client = engine.connect();
             for _ in 0..WRITES {
+                pause(&mut dice).await;
                 let begun = Instant::now();
                 client
                     .update_item()
