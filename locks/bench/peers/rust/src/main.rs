@@ -2,7 +2,6 @@
 //! `locks/bench/src/process.rs`.
 #![forbid(unsafe_code)]
 
-use std::io::BufRead;
 use std::time::{Duration, Instant};
 
 use distributed_lock_core::traits::{DistributedLock, LockHandle, LockProvider};
@@ -10,7 +9,7 @@ use distributed_lock_mysql::MySqlLockProvider;
 use distributed_lock_postgres::PostgresLockProvider;
 use distributed_lock_redis::RedisLockProvider;
 use serde_json::{Value, json};
-use tokio::sync::mpsc;
+use tokio::io::{AsyncBufReadExt, BufReader, stdin};
 
 type Outcome<T = ()> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
@@ -59,24 +58,10 @@ fn now_ns() -> i64 {
     now.tv_sec * 1_000_000_000 + now.tv_nsec
 }
 
-/// The lines of standard input.
-fn commands() -> mpsc::Receiver<String> {
-    let (send, receive) = mpsc::channel(16);
-    std::thread::spawn(move || {
-        for line in std::io::stdin().lock().lines() {
-            let Ok(line) = line else { return };
-            if send.blocking_send(line).is_err() {
-                return;
-            }
-        }
-    });
-    receive
-}
-
 async fn play<G>(acquire: impl AsyncFn() -> Outcome<G>, release: impl AsyncFn(G) -> Outcome) -> Outcome {
-    let (mut commands, mut held) = (commands(), None);
+    let (mut commands, mut held) = (BufReader::new(stdin()).lines(), None);
     println!("{}", json!({"ready": true}));
-    while let Some(line) = commands.recv().await {
+    while let Some(line) = commands.next_line().await? {
         let command: Value = serde_json::from_str(&line)?;
         let answer = obey(&command, &mut held, &acquire, &release).await;
         println!("{}", answer.unwrap_or_else(|error| json!({"error": error.to_string()})));
