@@ -241,8 +241,8 @@ impl Inner {
             }
             let seat = seat.get_or_insert_with(|| self.room.enter(lock, &busy));
             seat.seated(&busy);
+            pace.looked(&busy);
             seat.until_next_look(&attempt.version, &busy, &mut pace, limit - waited).await;
-            pace.slow_down();
         }
     }
 }

@@ -43,6 +43,19 @@ struct State {
     entries: BTreeMap<u64, Entry>,
     next_id: u64,
     running: bool,
+    /// When the task looks next; what comes later need not wake it.
+    next_pass: Option<Instant>,
+}
+
+impl State {
+    /// Whether the task must be woken to be there at this instant.
+    fn is_sooner(&mut self, at: Instant) -> bool {
+        let sooner = self.next_pass.is_none_or(|next| at < next);
+        if sooner {
+            self.next_pass = Some(at);
+        }
+        sooner
+    }
 }
 
 /// One held lock.
@@ -78,8 +91,12 @@ pub(crate) struct Renewed {
 
 impl Drop for Renewed {
     fn drop(&mut self) {
-        self.shared.state().entries.remove(&self.id);
-        self.shared.changed.notify_one();
+        let mut state = self.shared.state();
+        state.entries.remove(&self.id);
+        // With nothing left the task ends.
+        if state.entries.is_empty() {
+            self.shared.changed.notify_one();
+        }
     }
 }
 
@@ -126,12 +143,13 @@ impl Renewer {
         let mut state = self.shared.state();
         let id = state.next_id;
         state.next_id += 1;
+        let wake = state.is_sooner(entry.renew_at.min(entry.trusted_until));
         state.entries.insert(id, entry);
         let start = !std::mem::replace(&mut state.running, true);
         drop(state);
         if start {
             tokio::spawn(run(Arc::downgrade(&self.shared)));
-        } else {
+        } else if wake {
             self.shared.changed.notify_one();
         }
         Renewed { shared: self.shared.clone(), id, trust: receiver, token }
@@ -163,6 +181,7 @@ impl Shared {
         let mut state = self.state();
         if state.entries.is_empty() {
             state.running = false;
+            state.next_pass = None;
             return None;
         }
         let gone: Vec<u64> =
@@ -178,7 +197,9 @@ impl Shared {
             if entry.renewing { entry.trusted_until } else { entry.renew_at.min(entry.trusted_until) }
         };
         // Without entries the next pass comes at once and ends the task.
-        Some(state.entries.values().map(wake).min().unwrap_or(now))
+        let next = state.entries.values().map(wake).min().unwrap_or(now);
+        state.next_pass = Some(next);
+        Some(next)
     }
 
     fn start_renewals(self: &Arc<Self>, state: &mut State, now: Instant) {
@@ -208,20 +229,26 @@ impl Shared {
         let started = Instant::now();
         let replies = self.store.send_heartbeats(&requests).await;
         let mut state = self.state();
+        let mut soonest: Option<Instant> = None;
         for ((id, _), reply) in batch.into_iter().zip(replies) {
             self.metrics.request(self.store.name(), "heartbeat", started.elapsed(), &reply);
             if let Ok(lock) = &reply {
                 self.held.renewed(&lock.version, lock);
             }
-            if let Some(entry) = state.entries.get_mut(&id)
-                && let Some(lost) = entry.renewed(reply, self.period(entry.lease))
-            {
-                self.tell(entry, lost);
-                state.entries.remove(&id);
+            let Some(entry) = state.entries.get_mut(&id) else { continue };
+            match entry.renewed(reply, self.period(entry.lease)) {
+                Some(lost) => {
+                    self.tell(entry, lost);
+                    state.entries.remove(&id);
+                }
+                None => soonest = Some(soonest.map_or(entry.renew_at, |at| at.min(entry.renew_at))),
             }
         }
+        let wake = state.entries.is_empty() || soonest.is_some_and(|at| state.is_sooner(at));
         drop(state);
-        self.changed.notify_one();
+        if wake {
+            self.changed.notify_one();
+        }
     }
 
     fn tell(&self, entry: &Entry, lost: Lost) {

@@ -12,8 +12,9 @@ use std::time::Duration;
 use db_locks_core::protocol::{CLIENT_BEAT_MS, WAITER_TTL_MS};
 use db_locks_core::{Busy, LockId, LockStore};
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
-/// How often a waiter that is not next asks again on behalf of its process: those ahead of it may be dead.
+/// How often at least a waiter that is not next asks again on behalf of its process: those ahead of it may be dead.
 const NOT_NEXT_MS: u64 = 100;
 
 /// All the waiters of one manager.
@@ -160,7 +161,7 @@ impl WaitSeat {
         pace: &mut Pace,
         at_most: Duration,
     ) {
-        let started = tokio::time::Instant::now();
+        let started = Instant::now();
         let rung = self.shared.store.rung(&self.lock, version);
         tokio::pin!(rung);
         loop {
@@ -203,50 +204,158 @@ impl Drop for WaitSeat {
 }
 
 /// When a waiter asks again.
+///
+/// Where the database cannot push, who is next loses at most about a hundredth of the time that it has been next, and who is not
+/// asks again when it is expected to be half-way, by how fast the queue has moved so far.
 #[derive(Debug)]
 pub(crate) struct Pace {
     push: bool,
-    first_ms: u64,
-    last_ms: u64,
-    current_ms: u64,
-    refresh_ms: u64,
+    first: Duration,
+    last: Duration,
+    refresh: Duration,
+    /// Since when this waiter is next.
+    next_since: Option<Instant>,
+    /// The place where it stood at its last step forward, and when it took it.
+    stood: Option<(u64, Instant)>,
+    /// How long one step took then.
+    step: Duration,
 }
+
+/// Of the time for which it has been next, a waiter lets this part pass between two looks.
+const PART_OF_WAIT: u32 = 100;
 
 impl Pace {
     pub(crate) fn new(store: &dyn LockStore, refresh_ms: u64) -> Self {
         let (first_ms, last_ms) = store.poll_ms();
+        let first = Duration::from_millis(first_ms.max(1));
         Self {
             push: store.capabilities().push,
-            first_ms,
-            last_ms,
-            current_ms: first_ms,
-            refresh_ms: refresh_ms.max(1),
+            first,
+            last: Duration::from_millis(last_ms).max(first),
+            refresh: Duration::from_millis(refresh_ms.max(1)),
+            next_since: None,
+            stood: None,
+            // A guess, until the queue has been seen to move.
+            step: first,
         }
     }
 
+    /// Something has changed: look often again.
     fn reset(&mut self) {
-        self.current_ms = self.first_ms;
+        self.next_since = None;
     }
 
-    /// A look has been made without success: the next comes a little later.
-    pub(crate) fn slow_down(&mut self) {
-        self.current_ms = (self.current_ms * 3 / 2 + 1).min(self.last_ms);
+    /// A look has been made without success.
+    pub(crate) fn looked(&mut self, busy: &Busy) {
+        let now = Instant::now();
+        if busy.position == 0 {
+            self.next_since.get_or_insert(now);
+            return;
+        }
+        self.next_since = None;
+        match self.stood {
+            // It goes on as slowly as it has by now, or more slowly.
+            Some((place, since)) if place <= busy.position => self.step = self.step.max(now - since),
+            stood => {
+                if let Some((place, since)) = stood {
+                    let steps = u32::try_from(place - busy.position).unwrap_or(u32::MAX);
+                    self.step = (now - since) / steps;
+                }
+                self.stood = Some((busy.position, now));
+            }
+        }
     }
 
     fn pause(&self, busy: &Busy, first_here: bool) -> Duration {
-        let ms = if !first_here {
+        if !first_here {
             // Often enough for the database to keep our place.
-            WAITER_TTL_MS.unsigned_abs() / 3
-        } else if busy.position > 0 {
-            NOT_NEXT_MS.min(self.refresh_ms)
+            return Duration::from_millis(WAITER_TTL_MS.unsigned_abs() / 3);
+        }
+        let pause = if busy.position > 0 {
+            self.while_not_next(busy.position).min(self.refresh)
         } else if self.push {
-            self.refresh_ms
+            self.refresh
         } else {
-            self.current_ms.min(self.refresh_ms)
+            let been_next = self.next_since.map(|since| since.elapsed()).unwrap_or_default();
+            (been_next / PART_OF_WAIT).clamp(self.first, self.last).min(self.refresh)
         };
         // A lease that ends by itself rings no bell. Plus one, so that it is over when we look.
         let lease_ends = busy.retry_after_ms.and_then(|ms| u64::try_from(ms).ok()).map(|ms| ms + 1);
-        let ms = if first_here { lease_ends.map_or(ms, |ends| ms.min(ends)) } else { ms };
-        Duration::from_millis(ms.max(1))
+        lease_ends.map_or(pause, |ms| pause.min(Duration::from_millis(ms)))
+    }
+
+    fn while_not_next(&self, places: u64) -> Duration {
+        let longest = Duration::from_millis(NOT_NEXT_MS);
+        if self.push {
+            return longest;
+        }
+        let half_way = self.step.saturating_mul(u32::try_from(places).unwrap_or(u32::MAX)) / 2;
+        half_way.max(self.first).min(longest)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pace(push: bool) -> Pace {
+        Pace {
+            push,
+            first: Duration::from_millis(2),
+            last: Duration::from_millis(25),
+            refresh: Duration::from_millis(500),
+            next_since: None,
+            stood: None,
+            step: Duration::from_millis(2),
+        }
+    }
+
+    fn at(position: u64) -> Busy {
+        Busy { position, ..Busy::default() }
+    }
+
+    async fn passes(ms: u64) {
+        tokio::time::advance(Duration::from_millis(ms)).await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_is_next_looks_often_at_first_and_then_by_how_long_it_waits() {
+        let mut pace = pace(false);
+        pace.looked(&at(0));
+        let mut pauses = Vec::new();
+        for ms in [0, 100, 900, 9_000] {
+            passes(ms).await;
+            pace.looked(&at(0));
+            pauses.push(pace.pause(&at(0), true).as_millis());
+        }
+        assert_eq!(pauses, [2, 2, 10, 25]);
+        pace.reset();
+        assert_eq!(pace.pause(&at(0), true).as_millis(), 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_is_not_next_looks_when_it_should_be_half_way() {
+        let mut pace = pace(false);
+        pace.looked(&at(15));
+        assert_eq!(pace.pause(&at(15), true).as_millis(), 15);
+        passes(30).await;
+        // Five steps in 30 ms: ten more take 60.
+        pace.looked(&at(10));
+        assert_eq!(pace.pause(&at(10), true).as_millis(), 30);
+        passes(1_000).await;
+        // It stands still.
+        pace.looked(&at(10));
+        assert_eq!(pace.pause(&at(10), true).as_millis(), u128::from(NOT_NEXT_MS));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn where_bells_ring_looks_are_rare_but_for_the_end_of_a_lease() {
+        let mut pace = pace(true);
+        pace.looked(&at(0));
+        assert_eq!(pace.pause(&at(0), true).as_millis(), 500);
+        let busy = Busy { retry_after_ms: Some(40), ..Busy::default() };
+        assert_eq!(pace.pause(&busy, true).as_millis(), 41);
+        assert_eq!(pace.pause(&at(3), true).as_millis(), u128::from(NOT_NEXT_MS));
+        assert_eq!(pace.pause(&busy, false).as_millis(), 5_000);
     }
 }

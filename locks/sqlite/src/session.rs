@@ -90,6 +90,8 @@ impl Session {
             tombstones: Cell::new(0),
         };
         session.quick = session.set_journal(give_up)?;
+        // In KiB: the rows of some hundred thousand locks. What is not used is not taken.
+        session.connection.pragma_update(None, "cache_size", -65_536)?;
         if let Some(pages) = session.settings.max_page_count {
             session.connection.pragma_update_and_check(None, "max_page_count", pages, |_| Ok(()))?;
         }

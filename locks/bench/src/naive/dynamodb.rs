@@ -11,7 +11,7 @@ use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 use super::{Connections, LEASE_MS, Naive, now_ms};
 use crate::Outcome;
 
-const TABLE: &str = "db_locks_usual";
+pub(crate) const TABLE: &str = "db_locks_usual";
 
 pub(crate) struct Dynamo {
     endpoint: String,
@@ -31,7 +31,7 @@ impl Dynamo {
         client.tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https()
     }
 
-    fn connect(&self) -> Client {
+    pub(crate) fn connect(&self) -> Client {
         let config = aws_sdk_dynamodb::Config::builder()
             .behavior_version(BehaviorVersion::latest())
             .http_client(self.http_client())

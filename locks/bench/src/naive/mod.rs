@@ -12,6 +12,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use async_trait::async_trait;
 
 use crate::Outcome;
+use crate::database::{Database, Kind};
 
 /// How many connections an acquire or a release of the usual design opens.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -33,6 +34,18 @@ pub(crate) trait Naive: Send + Sync {
 
     /// Gives it back.
     async fn release(&self, version: &str) -> Outcome<bool>;
+}
+
+/// The usual design on this database.
+pub(crate) fn usual(database: &Database, connections: Connections) -> Box<dyn Naive> {
+    let url = database.address();
+    match database.kind {
+        Kind::Sqlite => Box::new(sqlite::Sqlite::new(format!("{url}.usual"), connections)),
+        Kind::Postgres => Box::new(postgres::Postgres::new(url, connections)),
+        Kind::Mysql => Box::new(mysql::Mysql::new(url, connections)),
+        Kind::Redis => Box::new(redis::Redis::new(url, connections)),
+        Kind::Dynamodb => Box::new(dynamodb::Dynamo::new(url, connections)),
+    }
 }
 
 /// The lease of the usual design, in milliseconds.

@@ -1,7 +1,7 @@
 //! On PostgreSQL.
 
 use async_trait::async_trait;
-use tokio_postgres::{Client, NoTls};
+use tokio_postgres::Client;
 
 use super::{Connections, LEASE_MS, Naive, now_ms};
 use crate::Outcome;
@@ -17,12 +17,7 @@ impl Postgres {
     }
 
     async fn connect(&self) -> Outcome<Client> {
-        let (client, connection) = tokio_postgres::connect(&self.url, NoTls).await?;
-        tokio::spawn(async move {
-            // Ends with the client.
-            let _ = connection.await;
-        });
-        Ok(client)
+        crate::database::postgres(&self.url).await
     }
 
     async fn write(&self, from: &str, to: &str, expires_ms: i64) -> Outcome<bool> {
