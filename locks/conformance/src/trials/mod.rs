@@ -7,6 +7,7 @@ mod data;
 mod fairness;
 mod faults;
 mod fenced;
+mod histories;
 mod input;
 mod leases;
 mod mutex;
@@ -28,6 +29,7 @@ pub(crate) fn all() -> Vec<Spec> {
         concurrency::trials(),
         faults::trials(),
         outages::trials(),
+        histories::trials(),
     ];
     groups.into_iter().flatten().collect()
 }
