@@ -189,6 +189,16 @@ impl Ask {
 
     /// Asks again and again, under the same version, until granted or `within` is over; through outages too.
     pub(crate) async fn until_granted(&self, store: &Arc<dyn Store>, within: Duration) -> Outcome<MutexLock> {
+        self.until_granted_told(store, within, || Ok(())).await
+    }
+
+    /// The same; `refused` is called at each refusal.
+    pub(crate) async fn until_granted_told(
+        &self,
+        store: &Arc<dyn Store>,
+        within: Duration,
+        mut refused: impl FnMut() -> Outcome,
+    ) -> Outcome<MutexLock> {
         let begun = Instant::now();
         loop {
             let late = begun.elapsed() > within;
@@ -198,7 +208,10 @@ impl Ask {
                     let words = format!("{} not granted within {within:?}: {busy:?}", self.0.lock);
                     return Err(Failure::new(words));
                 }
-                Ok(Acquired::Busy(busy)) => self.pause(store, &busy).await,
+                Ok(Acquired::Busy(busy)) => {
+                    refused()?;
+                    self.pause(store, &busy).await;
+                }
                 // An acquire with an unknown outcome is sent again (I6).
                 Err(error) if error.retryable() && !late => sleep_ms(30).await,
                 Err(error) => return Err(error.into()),

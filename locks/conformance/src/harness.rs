@@ -36,7 +36,7 @@ pub(crate) enum Need {
 
 impl Need {
     /// Why `backend` cannot run a trial that needs this; none if it can.
-    fn missing(self, backend: &dyn Backend) -> Option<&'static str> {
+    pub(crate) fn missing(self, backend: &dyn Backend) -> Option<&'static str> {
         let can = backend.capabilities();
         let (has, reason) = match self {
             Self::Processes => (can.shared_between_processes, "its locks are not shared between processes"),

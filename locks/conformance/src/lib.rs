@@ -14,6 +14,7 @@ mod backend;
 mod failure;
 mod fixture;
 mod harness;
+mod history;
 mod process;
 mod proxy;
 mod roles;

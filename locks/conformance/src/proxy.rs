@@ -9,6 +9,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::failure::{Failure, Outcome};
+use crate::fixture::sleep_ms;
 
 /// What the proxy does with what it gets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,6 +21,10 @@ pub(crate) enum Mode {
     LoseReply,
     /// Connections stay open and nothing goes through, in either direction.
     Silent,
+    /// Requests go through and are answered, but no answer comes back: a connection that only one side still has.
+    HalfOpen,
+    /// All that goes through, either way, comes this many milliseconds later.
+    Delay(u16),
     /// Connections are closed, new ones too.
     Cut,
 }
@@ -82,11 +87,13 @@ async fn connection(mut client: TcpStream, server: String, mode: Arc<watch::Send
         if now == Mode::Cut {
             return;
         }
+        let delay = if let Mode::Delay(ms) = now { ms } else { 0 };
         let written = tokio::select! {
             read = client.read(&mut from_client) => match read {
                 Ok(length) if length > 0 => {
                     losing |= *mode.borrow() == Mode::LoseReply;
                     if now == Mode::Silent { continue }
+                    sleep_ms(delay.into()).await;
                     server.write_all(&from_client[..length]).await
                 }
                 _ => return,
@@ -97,7 +104,8 @@ async fn connection(mut client: TcpStream, server: String, mode: Arc<watch::Send
                     return;
                 }
                 Ok(length) if length > 0 => {
-                    if now == Mode::Silent { continue }
+                    if matches!(now, Mode::Silent | Mode::HalfOpen) { continue }
+                    sleep_ms(delay.into()).await;
                     client.write_all(&from_server[..length]).await
                 }
                 _ => return,

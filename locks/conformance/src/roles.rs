@@ -1,7 +1,7 @@
 //! Other processes: the test program starts itself again, with a part to play in the environment.
 //!
 //! A *puppet* does what it is told on its standard input, one JSON line a command, and answers each with one line. A
-//! *worker* acquires, counts and releases until it is done. Both end when their standard input does, so none outlives its trial.
+//! *worker* acquires, counts and releases until it is done, a *chronicler* does so under faults. All end when their standard input does, so none outlives its trial.
 
 use std::io::BufRead;
 use std::process::ExitCode;
@@ -17,6 +17,7 @@ use tokio::sync::{Mutex, mpsc};
 use crate::backend::{Backend, Store};
 use crate::failure::{Failure, Outcome};
 use crate::fixture::{Ask, Heart, ask, release, renewal, sleep_ms};
+use crate::history::{self, History};
 use crate::witness::Witness;
 use crate::work::{self, Job};
 
@@ -106,10 +107,12 @@ fn play_part(backends: &[Arc<dyn Backend>], part: &Value) -> Outcome {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let outcome = runtime.block_on(async {
         let commands = commands();
-        let store = backend.connect(&config).await?;
+        // The network may be out of order just now: a trial may mean it to be.
+        let store = work::patiently(|| backend.connect(&config)).await?;
         match part["role"].as_str() {
             Some("puppet") => puppet(store, asked, commands).await,
             Some("worker") => worker(store, asked, part, commands).await,
+            Some("chronicler") => chronicler(store, asked, part, commands).await,
             _ => Err(Failure::new(format!("no role {}", part["role"]))),
         }
     });
@@ -244,6 +247,28 @@ async fn worker(
     tokio::select! {
         worked = work => worked,
         // Nobody writes to a worker: this is the end of the trial.
+        _ = stdin.recv() => Ok(()),
+    }
+}
+
+/// A worker that also writes down what a history is checked for, and tries what must be refused.
+async fn chronicler(
+    store: Arc<dyn Store>,
+    asked: Ask,
+    part: &Value,
+    mut stdin: mpsc::Receiver<String>,
+) -> Outcome {
+    let witness = Witness::open(part["witness"].as_str().unwrap_or_default().as_ref())?;
+    let history = Arc::new(History::open(part["history"].as_str().unwrap_or_default().as_ref())?);
+    let _pulse = history::Pulse::of(&store, &asked.0.lock, &history);
+    let job = Job { store, asked, witness: Arc::new(witness), hold_ms: 4 };
+    let work = async {
+        loop {
+            history::round(&job, &history).await?;
+        }
+    };
+    tokio::select! {
+        worked = work => worked,
         _ = stdin.recv() => Ok(()),
     }
 }

@@ -47,6 +47,12 @@ impl Witness {
         if lock.remaining.is_over() { self.say(format!("late {}\n", token(lock)?)) } else { Ok(()) }
     }
 
+    /// The holder has just learnt that its lease was renewed.
+    pub(crate) fn renewed(&self, lock: &MutexLock) -> Outcome {
+        let left = lock.remaining.ends_at().saturating_duration_since(Instant::now());
+        self.say(format!("renewed {} {}\n", token(lock)?, wall_us() + left.as_micros() as u64))
+    }
+
     /// The holder is about to send its release.
     pub(crate) fn releasing(&self, lock: &MutexLock) -> Outcome {
         self.say(format!("releasing {} {}\n", token(lock)?, wall_us()))
@@ -98,6 +104,7 @@ impl Report {
             let grant = report.grants.entry(token).or_default();
             match (words[0], number(2), number(3)) {
                 ("granted", Some(began), Some(ends)) => (grant.began_us, grant.ended_us) = (began, ends),
+                ("renewed", Some(ends), _) => grant.ended_us = grant.ended_us.max(ends),
                 ("releasing", Some(at), _) => {
                     grant.ended_us = grant.ended_us.min(at);
                     grant.releasing = true;
@@ -157,6 +164,7 @@ mod tests {
         assert!(verdict(together, 1).unwrap_err().contains("2 held at once"));
         assert_eq!(verdict(together, 2), Ok(()));
         assert!(verdict("granted 1 10 100\ngranted 2 99 150\n", 1).is_err());
+        assert!(verdict("granted 1 10 100\nrenewed 1 180\ngranted 2 110 150\n", 1).is_err());
         assert!(verdict("granted 1 10 100\ngranted 2 100 150\n", 1).is_ok());
     }
 

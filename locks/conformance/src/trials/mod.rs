@@ -7,6 +7,7 @@ mod data;
 mod fairness;
 mod faults;
 mod fenced;
+mod histories;
 mod input;
 mod leases;
 mod mutex;
@@ -30,6 +31,7 @@ pub(crate) fn all() -> Vec<Spec> {
         together::trials(),
         faults::trials(),
         outages::trials(),
+        histories::trials(),
     ];
     groups.into_iter().flatten().collect()
 }

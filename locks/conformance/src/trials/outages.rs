@@ -27,7 +27,7 @@ suite![
 ];
 
 /// A server of the store's kind that the trial may kill, and a client of it.
-async fn private(f: &Fixture) -> Outcome<(PrivateServer, Fixture)> {
+pub(super) async fn private(f: &Fixture) -> Outcome<(PrivateServer, Fixture)> {
     let kind = f.backend.server_kind().ok_or_else(|| Failure::new("no kind of server"))?;
     let server = PrivateServer::start(kind).await?;
     let config = f.backend.config_for_url(&f.config.tenant_id, &server.url);
@@ -113,7 +113,7 @@ async fn killed_server_under_load_never_lets_two_hold(f: Fixture) -> Outcome {
 }
 
 /// The URL that this configuration connects to.
-fn url_of(config: &LocksConfig) -> Outcome<String> {
+pub(super) fn url_of(config: &LocksConfig) -> Outcome<String> {
     let urls = [&config.database_url, &config.redis_url, &config.ddb_endpoint_url];
     urls.into_iter().find_map(Clone::clone).ok_or_else(|| Failure::new("the configuration has no URL"))
 }
