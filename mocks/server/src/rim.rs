@@ -174,7 +174,10 @@ impl Rim {
                 }
                 played(answer)
             }
-            Err(Refusal::NoMatch { only_rules: false, .. }) if !other_methods.is_empty() => {
+            // Behind a mock that forwards, the real service says what it does not know.
+            Err(Refusal::NoMatch { only_rules: false, .. })
+                if !other_methods.is_empty() && self.upstream.is_none() =>
+            {
                 self.metrics.not_matched.inc();
                 validation::other_methods(&other_methods)
             }
