@@ -28,5 +28,5 @@ pub use documents::WebDocuments;
 pub use error::StartError;
 pub use listen::Ended;
 pub use server::Server;
-pub use specification::{ImportReport, LeftOut, SpecificationError, import_specification};
+pub use specification::{ImportReport, LeftOut, Reported, SpecificationError, import_specification};
 pub use tls::Identity;

@@ -1,12 +1,12 @@
 //! Specifications become scenarios of the store, again and again.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use api_mock_openapi::{Import, ImportError, ImportOptions, Loader, Problem, import, update};
 use api_mock_scenario::{Format, Key, Scenario};
-use api_mock_store::{Store, StoreError};
+use api_mock_store::{Store, StoreError, Stored};
 use serde::Serialize;
-use serde_json::json;
 
 use crate::kept::{Kept, Seen};
 
@@ -32,12 +32,39 @@ pub struct LeftOut {
     pub what: String,
 }
 
+/// A scenario of an import. It is written as the scenario itself.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Reported {
+    /// It is stored, perhaps as somebody changed it.
+    Stored(Arc<Stored>),
+    /// It would be stored.
+    Planned(Box<Scenario>),
+}
+
+impl Reported {
+    /// The scenario.
+    #[must_use]
+    pub fn scenario(&self) -> &Scenario {
+        match self {
+            Reported::Stored(stored) => &stored.scenario,
+            Reported::Planned(scenario) => scenario,
+        }
+    }
+}
+
+impl Serialize for Reported {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.scenario().serialize(serializer)
+    }
+}
+
 /// What an import did. Scenarios are told by their addresses, as in the listing.
 #[derive(Clone, Debug, Default, Serialize)]
 #[non_exhaustive]
 pub struct ImportReport {
     /// The scenarios of the specification as they are stored now, in its order.
-    pub scenarios: Vec<serde_json::Value>,
+    pub scenarios: Vec<Reported>,
     /// New ones.
     pub added: Vec<String>,
     /// Those that the specification changed.
@@ -104,10 +131,14 @@ pub fn import_specification(
     }
     let left_out: HashSet<&Key> = bad.keys().filter_map(|number| keys.get(*number)).collect();
     let snapshot = store.snapshot();
-    for (key, made) in in_order.iter().filter(|(key, _)| !left_out.contains(key)) {
-        let stored = snapshot.scenario(key).map(|stored| &stored.scenario);
-        report.scenarios.extend(stored.or(made.as_ref()).map(|scenario| json!(scenario)));
-    }
+    report.scenarios = in_order
+        .into_iter()
+        .filter(|(key, _)| !left_out.contains(key))
+        .filter_map(|(key, made)| match snapshot.scenario(&key) {
+            Some(stored) => Some(Reported::Stored(Arc::clone(stored))),
+            None => made.map(|scenario| Reported::Planned(Box::new(scenario))),
+        })
+        .collect();
     Ok(report)
 }
 
