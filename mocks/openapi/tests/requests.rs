@@ -227,3 +227,51 @@ fn what_belongs_to_no_operation_is_told() {
     assert_eq!(api.find("DELETE", "/orders/1").unwrap_err(), Refused::UnknownMethod { allowed });
     assert_eq!(api.find("GET", "/api/v1/orders/1").unwrap().id.as_deref(), Some("getOrder"));
 }
+
+const NEAR: &str = r"openapi: 3.0.0
+info: {title: Near, version: '1'}
+paths:
+  /workers/statistics: {get: {responses: {200: {description: ok}}}}
+  /workers/{id}:
+    parameters: [{name: id, in: path, required: true, schema: {type: integer, format: int64}}]
+    get: {responses: {200: {description: ok}}}
+    post:
+      requestBody:
+        content:
+          application/x-www-form-urlencoded:
+            schema: {type: object, required: [name], properties: {name: {type: string}}}
+      responses: {200: {description: ok}}
+";
+
+#[test]
+fn methods_are_those_of_the_nearest_path() {
+    let api = common::imported(NEAR.as_bytes()).api;
+    let request = |method, path| RequestParts { method, path, query: "", headers: &[], body: b"" };
+    let get = || vec!["GET".to_owned()];
+    assert_eq!(
+        api.check_request(&request("DELETE", "/workers/statistics")),
+        Err(Refused::UnknownMethod { allowed: get() })
+    );
+    // It is no number, so nobody means the other path.
+    assert_eq!(
+        api.check_request(&request("POST", "/workers/statistics")),
+        Err(Refused::NearerPath { allowed: get() })
+    );
+    assert_eq!(api.check_request(&request("POST", "/workers/7")), Ok(Vec::new()));
+}
+
+#[test]
+fn numbers_have_64_bits_where_that_is_said_and_empty_forms_have_no_members() {
+    let api = common::imported(NEAR.as_bytes()).api;
+    for (id, wanted) in [
+        ("9223372036854775807", 0),
+        ("9223372036854775808", 1),
+        ("-9223372036854775808", 0),
+        ("123456789012345678901234567890", 1),
+    ] {
+        assert_eq!(get(&api, &format!("/workers/{id}"), "", &[]).len(), wanted, "{id}");
+    }
+    let form = "application/x-www-form-urlencoded";
+    assert_eq!(send(&api, "POST", "/workers/7", form, ""), ["body: lacks \"name\""]);
+    assert!(send(&api, "POST", "/workers/7", form, "name=").is_empty());
+}

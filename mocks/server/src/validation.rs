@@ -147,7 +147,7 @@ impl Validation {
             body: request.body,
         };
         let mut worst: Option<(&Specification, Vec<RequestViolation>)> = None;
-        let mut allowed = Vec::new();
+        let (mut allowed, mut nearer) = (Vec::new(), Vec::new());
         for specification in specifications.iter() {
             let specification: &Specification = specification;
             match specification.check(&parts, &self.credentials) {
@@ -161,6 +161,9 @@ impl Validation {
                 Err(Refused::UnknownMethod { allowed: more }) if self.is_alive(specification) => {
                     allowed.extend(more);
                 }
+                Err(Refused::NearerPath { allowed: more }) if self.is_alive(specification) => {
+                    nearer.extend(more);
+                }
                 Err(_) => {}
             }
         }
@@ -168,6 +171,8 @@ impl Validation {
             Some((specification, violations)) => {
                 Verdict::Bad(Box::new(specification.refuse(&parts, &violations)))
             }
+            // No scenario is to answer what its operation would refuse.
+            None if !nearer.is_empty() => Verdict::Bad(Box::new(other_methods(&nearer))),
             None if allowed.is_empty() => Verdict::Good,
             None => Verdict::OtherMethods(allowed),
         }

@@ -19,7 +19,7 @@ use crate::spec::{Api, Location, Operation, Parameter};
 use content::Sent;
 use decode::Raw;
 pub(crate) use route::Router;
-use route::Wanted;
+use route::{Found, Wanted};
 pub(crate) use xml::document as xml_document;
 
 /// What a body of another content type than those of the specification breaks.
@@ -140,6 +140,13 @@ pub enum Refused {
         /// Those methods.
         allowed: Vec<String>,
     },
+    /// A path is known with other methods, and the request is wrong for the operation of another path, which has a
+    /// variable where this one has a literal.
+    #[error("the specification has this path only with {}", allowed.join(", "))]
+    NearerPath {
+        /// The methods of the path.
+        allowed: Vec<String>,
+    },
 }
 
 impl Api {
@@ -150,13 +157,13 @@ impl Api {
     pub fn find(&self, method: &str, path: &str) -> Result<&Operation, Refused> {
         let (path, query) = path.split_once('?').unwrap_or((path, ""));
         let wanted = Wanted { method, query: &pairs(query) };
-        self.route(path, &wanted).map(|(operation, _)| operation)
+        self.route(path, &wanted).map(|found| found.operation)
     }
 
-    fn route(&self, path: &str, wanted: &Wanted<'_>) -> Result<(&Operation, route::Variables<'_>), Refused> {
-        let (index, variables) = self.router.find(&self.base_path, path, wanted)?;
-        let operation = self.operations.get(index).ok_or(Refused::UnknownPath)?;
-        Ok((operation, variables))
+    fn route(&self, path: &str, wanted: &Wanted<'_>) -> Result<Found<'_, &Operation>, Refused> {
+        let Found { operation, variables, nearer } = self.router.find(&self.base_path, path, wanted)?;
+        let operation = self.operations.get(operation).ok_or(Refused::UnknownPath)?;
+        Ok(Found { operation, variables, nearer })
     }
 
     /// Everything about a request that its operation does not allow; nothing if it is as it should
@@ -197,7 +204,7 @@ impl Api {
     ) -> Result<Vec<RequestViolation>, Refused> {
         let query = pairs(request.query);
         let wanted = Wanted { method: request.method, query: &query };
-        let (operation, variables) = self.route(request.path, &wanted)?;
+        let Found { operation, variables, nearer } = self.route(request.path, &wanted)?;
         let mut violations = Vec::new();
         let cookies = cookies(request);
         for parameter in &operation.parameters {
@@ -229,6 +236,10 @@ impl Api {
                 (true, false) => {}
                 (false, _) => content::check(self, &body.content, sent, &mut violations),
             }
+        }
+        // What would be right for neither was meant for the nearer path.
+        if !violations.is_empty() && !nearer.is_empty() {
+            return Err(Refused::NearerPath { allowed: nearer });
         }
         Ok(violations)
     }

@@ -36,6 +36,14 @@ struct End {
 /// Names and decoded values of the variables of a path.
 pub(super) type Variables<'r> = Vec<(&'r str, String)>;
 
+/// Where a request goes.
+pub(super) struct Found<'r, O> {
+    pub(super) operation: O,
+    pub(super) variables: Variables<'r>,
+    /// The methods of a path that is nearer, with a literal where this one has a variable, and has not this method.
+    pub(super) nearer: Vec<String>,
+}
+
 /// A request, as far as it matters here.
 pub(super) struct Wanted<'r> {
     pub(super) method: &'r str,
@@ -93,28 +101,26 @@ impl Router {
         below
     }
 
-    /// The operation for a request and the variables of its path. Literal segments go before variables, from the left.
+    /// The operation for a request. Literal segments go before variables, from the left.
     pub(super) fn find<'r>(
         &'r self,
         base: &str,
         path: &str,
         wanted: &Wanted<'_>,
-    ) -> Result<(usize, Variables<'r>), Refused> {
+    ) -> Result<Found<'r, usize>, Refused> {
         let mut search = Search { router: self, wanted, variables: Vec::new(), allowed: Vec::new() };
         // With and without the path of the server, whichever the mock answers at.
         let below = path.strip_prefix(base).filter(|below| !base.is_empty() && below.starts_with('/'));
         for path in std::iter::once(path).chain(below) {
             if let Some(operation) = search.from(0, Some(without_last_slash(path))) {
-                return Ok((operation, search.variables));
+                return Ok(Found { operation, variables: search.variables, nearer: sorted(search.allowed) });
             }
             search.variables.clear();
         }
         if search.allowed.is_empty() {
             return Err(Refused::UnknownPath);
         }
-        search.allowed.sort();
-        search.allowed.dedup();
-        Err(Refused::UnknownMethod { allowed: search.allowed })
+        Err(Refused::UnknownMethod { allowed: sorted(search.allowed) })
     }
 }
 
@@ -166,6 +172,12 @@ impl<'r> Search<'r, '_> {
     fn asks(&self, name: &str, value: &str) -> bool {
         self.wanted.query.iter().any(|(known, told)| known == name && (value.is_empty() || told == value))
     }
+}
+
+fn sorted(mut methods: Vec<String>) -> Vec<String> {
+    methods.sort();
+    methods.dedup();
+    methods
 }
 
 /// A slash at the end makes no difference.
@@ -238,12 +250,12 @@ mod tests {
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
         let wanted = Wanted { method, query: &crate::request::pairs(query) };
         match Router::new(&operations).find("/v2", path, &wanted) {
-            Ok((operation, variables)) => {
+            Ok(Found { operation, variables, .. }) => {
                 let values: Vec<String> =
                     variables.iter().map(|(name, value)| format!("{name}={value}")).collect();
                 format!("{} {}", operations[operation].path, values.join(" ")).trim_end().to_owned()
             }
-            Err(Refused::UnknownMethod { allowed }) => allowed.join(","),
+            Err(Refused::UnknownMethod { allowed } | Refused::NearerPath { allowed }) => allowed.join(","),
             Err(Refused::UnknownPath) => "-".to_owned(),
         }
     }

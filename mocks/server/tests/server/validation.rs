@@ -187,3 +187,60 @@ fn a_folder_of_specifications_that_cannot_be_read_stops_nothing() {
     assert_eq!(get(server.address, "/plain").status, 400);
     assert_eq!(get(server.address, "/plain?a=1").text(), "ok");
 }
+
+const SHAPED: &str = r"openapi: 3.0.3
+info: {title: Shaped, version: '1'}
+paths:
+  /open: {get: {parameters: [{name: n, in: query, required: true, schema: {type: integer}}], responses: {
+    200: {description: ok}, 400: {description: bad, content: {application/problem+json: {schema: {$ref: '#/components/schemas/Open'}}}}}}}
+  /closed: {get: {parameters: [{name: n, in: query, required: true, schema: {type: integer}}], responses: {
+    200: {description: ok}, default: {description: bad, content: {application/json: {schema: {$ref: '#/components/schemas/Closed'}}}}}}}
+  /other: {get: {security: [{key: []}], parameters: [{name: n, in: query, required: true, schema: {type: integer}}], responses: {
+    200: {description: ok}, 403: {description: no}, 422: {description: bad}}}}
+components:
+  securitySchemes: {key: {type: apiKey, in: header, name: X-Key}}
+  schemas:
+    Open: {type: object, required: [code, detail], properties: {code: {type: integer}, detail: {type: string}}}
+    Closed: {type: object, additionalProperties: false, required: [message], properties: {message: {type: string, maxLength: 9}}}
+";
+
+#[test]
+fn refusals_are_as_the_specification_wants_them() {
+    let server = TestServer::with(|config, _| {
+        config.validate_requests = true;
+        config.credentials = ["hunter2"].into_iter().collect();
+    });
+    import(&server, SHAPED);
+    let open = get(server.address, "/open?n=x");
+    assert_eq!((open.status, open.header("content-type")), (400, Some("application/problem+json")));
+    assert!(open.json()["code"].is_i64(), "{}", open.text());
+    assert!(open.json()["detail"].as_str().unwrap().contains("\"n\": is string, not integer"));
+    assert_eq!(violations(&open).len(), 1);
+    // What the body has no room for is in a header.
+    let closed = get(server.address, "/closed?n=x");
+    assert_eq!((closed.status, closed.json().as_object().unwrap().len()), (400, 1));
+    assert!(closed.json()["message"].as_str().unwrap().len() <= 9);
+    assert!(closed.header("x-mock-violations").unwrap().contains("is string, not integer"));
+    // The statuses that it knows.
+    let key = |key| [("X-Key", key)];
+    assert_eq!(ask(server.address, "GET", "/other?n=1", &[], b"").status, 403);
+    let wrong = ask(server.address, "GET", "/other?n=1", &key("hunter1"), b"");
+    assert!(wrong.status == 403 && !wrong.text().contains("hunter"), "{}", wrong.text());
+    assert_eq!(ask(server.address, "GET", "/other?n=x", &key("hunter2"), b"").status, 422);
+    assert_eq!(ask(server.address, "GET", "/other?n=1", &key("hunter2"), b"").status, 200);
+}
+
+#[test]
+fn errors_answer_nobody_but_who_asks_if_they_are_imported_so() {
+    let server = TestServer::start();
+    let spec = SHAPED.as_bytes();
+    assert_eq!(ask(server.address, "POST", "/_oapi?errors=never", &[], spec).status, 400);
+    let made = ask(server.address, "POST", "/_oapi?errors=asked", &[], spec).json();
+    for _ in 0..4 {
+        assert_eq!(get(server.address, "/other?n=1").status, 200);
+    }
+    let made = made.as_array().unwrap().iter();
+    let error = made.clone().find(|made| made["response"]["status_code"] == 422).unwrap();
+    let name = error["name"].as_str().unwrap();
+    assert_eq!(ask(server.address, "GET", "/other?n=1", &[("X-Mock-Scenario", name)], b"").status, 422);
+}
