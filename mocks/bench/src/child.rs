@@ -66,8 +66,10 @@ pub(crate) fn engine(data_dir: &Path, specification: Option<&Path>) -> Result<Ar
     Ok(Arc::new(engine))
 }
 
-pub(crate) async fn serve(engine: Arc<Engine>, port: u16) -> Result<(), Failure> {
-    let config = ServerConfig { address: ([127, 0, 0, 1], port).into(), ..ServerConfig::default() };
+/// With `validate`, requests are checked against the specification, as others do that serve one.
+pub(crate) async fn serve(engine: Arc<Engine>, port: u16, validate: bool) -> Result<(), Failure> {
+    let address = ([127, 0, 0, 1], port).into();
+    let config = ServerConfig { address, validate_requests: validate, ..ServerConfig::default() };
     let server = Server::bind(config, engine).await?;
     println!("{}", server.address());
     server.serve(std::future::pending()).await;

@@ -76,7 +76,7 @@ fn main() -> Result<(), Failure> {
         Some(Command::Bare { port }) => runtime()?.block_on(bare::serve(port)),
         Some(Command::Serve { data_dir, port, specification }) => {
             let engine = child::engine(&data_dir, specification.as_deref())?;
-            runtime()?.block_on(child::serve(engine, port))
+            runtime()?.block_on(child::serve(engine, port, specification.is_some()))
         }
         Some(Command::Peers(options)) => peers::compare(&load, cli.rounds, &options),
         Some(Command::Memory) => measure::memory(&load, cli.requests),

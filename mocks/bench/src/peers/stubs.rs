@@ -63,7 +63,10 @@ impl Set {
             Set::Queries => {
                 format!("{MANY} stubs of one path, each with a regular expression for a query parameter")
             }
-            Set::Openapi => "An OpenAPI document: a body made from a schema".to_owned(),
+            Set::Openapi => {
+                "An OpenAPI document: a body made from a schema (api-mock-service and Prism also check the request)"
+                    .to_owned()
+            }
         }
     }
 
