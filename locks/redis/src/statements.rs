@@ -238,7 +238,9 @@ mod tests {
     #[test]
     fn every_constant_is_filled_in() {
         let all = statements();
-        for statement in [&all.acquire_mutex, &all.release_semaphore, &all.beat, &all.delete_mutex] {
+        let pairs = [&all.acquire, &all.release_many, &all.renew];
+        let scripts = pairs.into_iter().flat_map(|pair| [&pair.mutexes, &pair.semaphores]);
+        for statement in scripts.chain([&all.beat, &all.delete_mutex]) {
             for (name, _) in constants() {
                 // In comments too: the value stands there then.
                 assert!(!statement.source.contains(name), "{name} is left in a script");

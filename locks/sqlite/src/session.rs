@@ -517,6 +517,7 @@ mod tests {
             migrate: true,
             connect_timeout: Duration::from_secs(1),
             max_page_count: None,
+            synced: false,
             replace_in_sql: Vec::new(),
             clock: Arc::new(SystemClock::new()),
             client_id: new_version(),

@@ -34,7 +34,7 @@ impl Mock {
         options.seed = Some(1);
         let (engine, _) = Engine::open(StoreOptions::in_memory(), options).unwrap();
         let texts: Vec<String> = import.scenarios.iter().map(|made| made.text()).collect();
-        engine.store().put_texts(&texts).unwrap();
+        engine.store().put_texts(texts).unwrap();
         Mock { engine, api: import.api, wrong: Mutex::default() }
     }
 

@@ -71,7 +71,7 @@ impl Fetcher {
     /// # Errors
     /// A certificate of the options is no good.
     pub fn new(options: &UpstreamOptions, guard: AddressGuard) -> Result<Self, rustls::Error> {
-        Ok(Fetcher { upstream: Upstream::new(options, guard)? })
+        Ok(Fetcher { upstream: Upstream::new(options, Some(guard))? })
     }
 
     /// Fetches a document of at most so many bytes.
@@ -119,7 +119,7 @@ impl From<CallError> for FetchError {
         match error {
             CallError::Timeout => FetchError::Timeout,
             CallError::Forbidden(text) => FetchError::Forbidden(text),
-            error @ CallError::Failed(..) => FetchError::Failed(error.to_string()),
+            error @ (CallError::Failed(..) | CallError::Between) => FetchError::Failed(error.to_string()),
         }
     }
 }

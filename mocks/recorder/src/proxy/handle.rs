@@ -14,7 +14,7 @@ use super::{Inside, Shared, tunnel, upgrade};
 use crate::body::{self, Body, Collected};
 use crate::headers;
 use crate::options::Mode;
-use crate::recorder::{CallProblem, Source, upwards};
+use crate::recorder::{CallProblem, Source};
 use crate::slow;
 
 /// What is left of a slow body after this long comes at once.

@@ -399,7 +399,6 @@ fn short_delay(text: &str) -> Option<Delay> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::{Format, Scenario};
 
     fn wrong(rule: &str) -> String {
