@@ -192,6 +192,7 @@ fn credentials(scheme: &SecurityScheme) -> (&'static str, &'static str) {
         ("apiKey", _) => ("example-key", ".+"),
         // `user:password`.
         ("http", "basic") => ("Basic dXNlcjpwYXNzd29yZA==", "(?i)^Basic .+"),
+        ("http", "oauth") => ("OAuth oauth_token=\"example\"", "(?i)^OAuth .+"),
         ("http", "digest") => ("Digest username=\"user\"", "(?i)^Digest .+"),
         _ => ("Bearer example-token", "(?i)^Bearer .+"),
     }

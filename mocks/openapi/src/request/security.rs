@@ -20,7 +20,15 @@ pub(super) fn check(
     shown: &Shown<'_>,
     violations: &mut Vec<RequestViolation>,
 ) {
-    let is_met = |all: &Vec<Requirement>| all.iter().all(|one| shown.meets(api, one));
+    // There is room for one Authorization: of several schemes that want it at once, one is enough.
+    let shares = |one: &Requirement| {
+        let kind = scheme(api, one).map(|scheme| scheme.kind.as_str());
+        matches!(kind, Some("http" | "oauth2" | "openIdConnect"))
+    };
+    let is_met = |all: &Vec<Requirement>| {
+        let is_authorized = all.iter().any(|one| shares(one) && shown.meets(api, one));
+        all.iter().all(|one| shown.meets(api, one) || (shares(one) && is_authorized))
+    };
     if operation.security.is_empty() || operation.security.iter().any(is_met) {
         return;
     }
