@@ -71,7 +71,7 @@ fn example_requests_are_valid() {
                 .iter()
                 .flat_map(|(name, value)| {
                     let values = value.split(&format!("&{name}=")).map(encoded).collect::<Vec<_>>();
-                    values.into_iter().map(|value| format!("{}={value}", encoded(name)))
+                    values.into_iter().map(move |value| format!("{}={value}", encoded(name)))
                 })
                 .collect();
             let headers: Vec<(&str, &str)> = request.example_headers.iter().collect();
