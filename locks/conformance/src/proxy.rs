@@ -19,7 +19,8 @@ pub(crate) enum Mode {
     /// The next request goes through and is answered, but instead of the answer its client gets a closed connection;
     /// then [`Mode::Pass`].
     LoseReply,
-    /// Connections stay open and nothing goes through, in either direction.
+    /// Connections stay open and nothing goes through, in either direction. What was swallowed is missing for good, so a connection
+    /// that has lost something is closed when the silence ends: no network drops the middle of a stream.
     Silent,
     /// Requests go through and are answered, but no answer comes back: a connection that only one side still has.
     HalfOpen,
@@ -82,9 +83,11 @@ async fn connection(mut client: TcpStream, server: String, mode: Arc<watch::Send
     let (mut from_client, mut from_server) = (vec![0; 65_536], vec![0; 65_536]);
     // The reply to what this connection sent last shall be lost.
     let mut losing = false;
+    let mut swallowed = false;
     loop {
         let now = *changes.borrow_and_update();
-        if now == Mode::Cut {
+        let is_deaf = matches!(now, Mode::Silent | Mode::HalfOpen);
+        if now == Mode::Cut || (swallowed && !is_deaf) {
             return;
         }
         let delay = if let Mode::Delay(ms) = now { ms } else { 0 };
@@ -92,7 +95,10 @@ async fn connection(mut client: TcpStream, server: String, mode: Arc<watch::Send
             read = client.read(&mut from_client) => match read {
                 Ok(length) if length > 0 => {
                     losing |= *mode.borrow() == Mode::LoseReply;
-                    if now == Mode::Silent { continue }
+                    if now == Mode::Silent {
+                        swallowed = true;
+                        continue;
+                    }
                     sleep_ms(delay.into()).await;
                     server.write_all(&from_client[..length]).await
                 }
@@ -104,7 +110,10 @@ async fn connection(mut client: TcpStream, server: String, mode: Arc<watch::Send
                     return;
                 }
                 Ok(length) if length > 0 => {
-                    if matches!(now, Mode::Silent | Mode::HalfOpen) { continue }
+                    if is_deaf {
+                        swallowed = true;
+                        continue;
+                    }
                     sleep_ms(delay.into()).await;
                     client.write_all(&from_server[..length]).await
                 }

@@ -99,6 +99,8 @@ impl Groups {
             let text = String::from_utf8_lossy(asked.as_bytes());
             let rule =
                 FaultRule::parse(&text).map_err(|error| Refusal::BadFault { message: error.to_string() })?;
+            // It is for this request, whatever it says.
+            let rule = FaultRule { request: None, ..rule };
             if let Some(rules) = RuleSet::new(&[rule], "request", chance.now) {
                 rules.add_to(&mut plan, request, chance.seed ^ chance.number, chance.now);
             }

@@ -150,3 +150,19 @@ fn replace(effects: &FaultEffects, reply: &mut Reply) {
         *reply.body_mut() = ReplyBody::from(contents.clone());
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_service_is_not_behind_itself() {
+        let is_ours = |base: &str, address: &str| is_at(&base.parse().unwrap(), address.parse().unwrap());
+        assert!(is_ours("http://127.0.0.1:8080", "127.0.0.1:8080"));
+        assert!(is_ours("http://localhost:8080/v1", "127.0.0.1:8080"));
+        assert!(is_ours("http://[::1]", "[::1]:80") && is_ours("https://localhost", "127.0.0.1:443"));
+        assert!(is_ours("http://127.0.0.1:8080", "0.0.0.0:8080"));
+        assert!(!is_ours("http://127.0.0.1:8000", "127.0.0.1:8080"));
+        assert!(!is_ours("http://db.example:8080", "127.0.0.1:8080"));
+    }
+}

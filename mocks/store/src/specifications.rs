@@ -35,7 +35,9 @@ pub(crate) struct Specifications {
 
 fn file(name: &str) -> PathBuf {
     let name = if name.trim().is_empty() { "untitled" } else { name };
-    PathBuf::from(format!("{}.json", folder(&literal_path(&format!("/{FOLDER}/{name}")))))
+    // A name is one part of a path, whatever is in it.
+    let part = name.replace('/', "\u{2215}");
+    PathBuf::from(format!("{}.json", folder(&literal_path(&format!("/{FOLDER}/{part}")))))
 }
 
 fn hash(value: &impl Hash) -> u64 {

@@ -1,7 +1,7 @@
 //! Plans as templates that print forms.
 
 use super::template::count;
-use super::{Escape, Plan, PlanNode, escaped_text, text_template};
+use super::{Escape, Plan, PlanNode, Sampler, escaped_text, text_template};
 
 /// A template that prints `name=value&…`; a list is one pair for each item.
 pub(crate) fn form_template(plan: &Plan) -> String {
@@ -16,7 +16,7 @@ pub(crate) fn form_template(plan: &Plan) -> String {
                 if let (Some(item), true) = (item, *max > placed) {
                     let rounds = count(min.saturating_sub(placed), max - placed);
                     text.push_str(&format!("{{{{range Iterate {rounds}}}}}"));
-                    text.push_str(&format!("&{name}={}", text_template(item, Escape::Form)));
+                    text.push_str(&format!("&{name}={}", value(item)));
                     text.push_str("{{end}}");
                 }
             }
@@ -28,5 +28,15 @@ pub(crate) fn form_template(plan: &Plan) -> String {
 }
 
 fn pair(text: &mut String, name: &str, plan: &Plan) {
-    text.push_str(&format!("&{name}={}", text_template(plan, Escape::Form)));
+    text.push_str(&format!("&{name}={}", value(plan)));
+}
+
+/// Objects and lists in a form are JSON, always the same.
+fn value(plan: &Plan) -> String {
+    match &plan.node {
+        PlanNode::Object(_) | PlanNode::FreeObject | PlanNode::Array { .. } => {
+            escaped_text(&Sampler::new(1).value(plan).to_string(), Escape::Form)
+        }
+        _ => text_template(plan, Escape::Form),
+    }
 }

@@ -297,3 +297,27 @@ fn under_tls_it_is_the_connection_below_that_is_reset() {
         driver.abort();
     });
 }
+
+#[test]
+fn what_the_recording_proxy_plays_back_is_broken_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = crate::recording::recording(folder.path(), &[]);
+    for (name, fault) in FAULTS {
+        upload(server.address, &faulty(name, fault));
+    }
+    upload(server.address, &faulty("status", "- status: 503"));
+    let proxy = server.proxy.unwrap();
+    let over = |name: &str| raw(proxy, &format!("http://shop.example/{name}"));
+    for name in ["reset", "empty", "garbage", "chunk"] {
+        assert_eq!(over(name).0, b"", "{name}");
+    }
+    for (name, wanted) in [("reset-late", "hello"), ("truncated", "hell"), ("length", "hello world")] {
+        let (head, body) = parts(&over(name).0);
+        let length = if name == "length" { "111" } else { "11" };
+        assert!(head.contains(&format!("content-length: {length}")), "{name}: {head}");
+        assert_eq!(String::from_utf8(body).unwrap(), wanted, "{name}");
+    }
+    let mut connection = Connection::open(proxy);
+    let answer = connection.ask("GET", "http://shop.example/status", &[], b"");
+    assert_eq!((answer.status, answer.header("x-mock-fault")), (503, Some("status")));
+}

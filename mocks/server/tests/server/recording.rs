@@ -13,7 +13,7 @@ const BEARER: (&str, &str) = ("Authorization", "Bearer sk_test_0123456789");
 const PATH: &str = "/v1/customers/cus_1/cash_balance";
 
 /// A server that records in a folder; `/_proxy` may reach what the rules say.
-fn recording(folder: &Path, rules: &[&str]) -> TestServer {
+pub(crate) fn recording(folder: &Path, rules: &[&str]) -> TestServer {
     let guard = AddressGuard::public_only().allow(rules.iter().copied()).unwrap();
     TestServer::in_folder(folder, |config, folder| {
         config.recording = Some(RecordingConfig {
