@@ -37,6 +37,8 @@ impl BodyPlan {
         let rules = plain(patterns).and_then(|text| serde_json::from_str::<Map<String, Json>>(&text).ok());
         match (rules, sample) {
             (Some(rules), sample) if !rules.is_empty() => BodyPlan::Json(overlaid(sample, rules)),
+            // What is drawn anew each time is no fixed value.
+            _ if plain(example).is_none() => BodyPlan::Text(Maker::of_text(example)),
             (_, Some(sample)) => BodyPlan::Json(Node::of(sample, 0)),
             (Some(_), None) if example.trim().is_empty() => BodyPlan::None,
             (None, None) if example.trim().is_empty() && !patterns.trim().is_empty() => {

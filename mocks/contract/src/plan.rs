@@ -164,14 +164,19 @@ impl Plan {
         if self.wants_data {
             draw.data = Value::from(data.clone());
         }
-        for (at, (name, maker)) in self.query.iter().enumerate() {
+        let mut sign = '?';
+        for (name, maker) in &self.query {
             let value = maker.text(draw)?;
-            target.push(if at == 0 { '?' } else { '&' });
-            target.extend(utf8_percent_encode(name, PLAIN));
-            target.push('=');
-            let begin = target.len();
-            target.extend(utf8_percent_encode(&value, PLAIN));
-            hidden.extend(secret::is_one(name).then_some(begin..target.len()));
+            // `a&x=b` as the value of `x` is a list, written as in a query.
+            let again = if value.contains('&') { format!("&{name}=") } else { "&".to_owned() };
+            for value in value.split(again.as_str()) {
+                target.push(std::mem::replace(&mut sign, '&'));
+                target.extend(utf8_percent_encode(name, PLAIN));
+                target.push('=');
+                let begin = target.len();
+                target.extend(utf8_percent_encode(value, PLAIN));
+                hidden.extend(secret::is_one(name).then_some(begin..target.len()));
+            }
             if self.wants_data {
                 data.insert(name.as_str(), value);
             }

@@ -69,7 +69,10 @@ fn example_requests_are_valid() {
             let query: Vec<String> = request
                 .example_query_params
                 .iter()
-                .map(|(name, value)| format!("{}={}", encoded(name), encoded(value)))
+                .flat_map(|(name, value)| {
+                    let values = value.split(&format!("&{name}=")).map(encoded).collect::<Vec<_>>();
+                    values.into_iter().map(move |value| format!("{}={value}", encoded(name)))
+                })
                 .collect();
             let headers: Vec<(&str, &str)> = request.example_headers.iter().collect();
             let parts = RequestParts {

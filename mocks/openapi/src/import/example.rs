@@ -84,7 +84,12 @@ impl<'s> Examples<'s> {
     pub(crate) fn form(&self, schema: SchemaId, given: &[Value]) -> String {
         match self.given(schema, given) {
             Some(value) => literal(&form(value)),
-            None => self.plan(schema).map(|plan| form_template(&plan)).unwrap_or_default(),
+            None => match self.plan(schema) {
+                Ok(plan) if is_flat(&plan) => form_template(&plan),
+                // Objects stand in forms as JSON.
+                Ok(plan) => literal(&form(&Sampler::new(u64::from(schema.0)).value(&plan))),
+                Err(_) => String::new(),
+            },
         }
     }
 
@@ -130,6 +135,21 @@ impl<'s> Examples<'s> {
         let value = self.value(parameter.schema, &parameter.examples).ok()?;
         let written = written(parameter, &value).into_iter();
         Some(written.map(|(name, value)| (name, literal(&value))).collect())
+    }
+}
+
+/// An object of scalars and lists of scalars.
+fn is_flat(plan: &Plan) -> bool {
+    let is_flat = |plan: &Plan| match &plan.node {
+        PlanNode::Array { prefix, item, .. } => prefix.iter().chain(item).all(|plan| is_scalar(plan)),
+        PlanNode::Literal(Value::Array(items)) => {
+            items.iter().all(|item| !item.is_object() && !item.is_array())
+        }
+        _ => is_scalar(plan),
+    };
+    match &plan.node {
+        PlanNode::Object(members) => members.iter().all(|(_, plan)| is_flat(plan)),
+        _ => true,
     }
 }
 

@@ -46,10 +46,10 @@ fn example(rules: &mut RequestRules, parameter: &Parameter, values: Vec<(String,
         }
         Location::Query => {
             for (name, value) in values {
-                // A file has room for one value of a name; the first one is as good as all.
-                if rules.example_query_params.get(&name).is_none() {
-                    rules.example_query_params.set(name, value);
-                }
+                // A file has room for one value of a name; several are written as in a query.
+                let several =
+                    rules.example_query_params.get(&name).map(|known| format!("{known}&{name}={value}"));
+                rules.example_query_params.set(name, several.unwrap_or(value));
             }
         }
     }

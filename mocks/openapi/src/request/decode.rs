@@ -213,11 +213,18 @@ fn members(parameter: &Parameter, text: &str) -> Vec<(String, String)> {
 
 fn list<'i>(schemas: &Schemas, id: SchemaId, items: impl Iterator<Item = &'i str>) -> Value {
     let rules = schemas.get(schemas.follow(id)).array.as_deref();
-    let item = |(at, text): (usize, &str)| {
+    let one = |(at, text): (usize, &str)| {
         let id = rules.and_then(|rules| rules.prefix.get(at).copied().or(rules.items));
-        id.map_or_else(|| Value::from(text), |id| scalar(schemas, id, text))
+        id.map_or_else(|| Value::from(text), |id| item(schemas, id, text))
     };
-    Value::Array(items.enumerate().map(item).collect())
+    Value::Array(items.enumerate().map(one).collect())
+}
+
+/// A scalar, or an object, which stands in forms and lists as JSON.
+fn item(schemas: &Schemas, id: SchemaId, text: &str) -> Value {
+    let is_object = Kind::of(schemas, id) == Kind::Object;
+    let object = is_object.then(|| serde_json::from_str(text).ok()).flatten().filter(Value::is_object);
+    object.unwrap_or_else(|| scalar(schemas, id, text))
 }
 
 /// An object of texts, each of the type that its property wants.
@@ -232,7 +239,7 @@ pub(crate) fn object(schemas: &Schemas, id: SchemaId, members: Vec<(String, Stri
         let is_list = id.is_some_and(|id| Kind::of(schemas, id) == Kind::List);
         let value = match id {
             Some(id) if is_list => list(schemas, id, std::iter::once(text.as_str())),
-            Some(id) => scalar(schemas, id, &text),
+            Some(id) => item(schemas, id, &text),
             None => Value::from(text),
         };
         match (object.get_mut(&name), value) {

@@ -229,7 +229,7 @@ impl Api {
             // A form of which nothing is sent has no members; who sends no form does not say that it is one.
             let is_empty_form = crate::spec::essence(media) == "application/x-www-form-urlencoded";
             match (request.body.is_empty(), body.required) {
-                (true, false) if is_empty_form => content::check(self, &body.content, sent, &mut violations),
+                (true, _) if is_empty_form => content::check(self, &body.content, sent, &mut violations),
                 (true, true) => {
                     violations.push(RequestViolation { keyword: "required", ..body_violation("is missing") });
                 }

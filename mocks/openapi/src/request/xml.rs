@@ -35,6 +35,14 @@ fn of_element(schemas: &Schemas, id: SchemaId, element: &Element, depth: usize) 
             let items = schemas.get(schemas.follow(id)).array.as_ref().and_then(|rules| rules.items);
             Value::Array(list(schemas, items, &element.children.iter().collect::<Vec<_>>(), depth))
         }
+        // A text where members are wanted.
+        Kind::Object
+            if element.children.is_empty()
+                && element.attributes.is_empty()
+                && !element.text.trim().is_empty() =>
+        {
+            Value::from(element.text.as_str())
+        }
         Kind::Object => Value::Object(object(schemas, id, element, depth)),
         Kind::Scalar if element.children.is_empty() => decode::scalar(schemas, id, &element.text),
         // Nothing is known about it; it is not wrong.
