@@ -20,7 +20,13 @@ pub(super) fn check(
     shown: &Shown<'_>,
     violations: &mut Vec<RequestViolation>,
 ) {
-    let is_met = |all: &Vec<Requirement>| all.iter().all(|one| shown.meets(api, one));
+    let is_met = |all: &Vec<Requirement>| {
+        // There is one header `Authorization`: of several schemes that want it, one can be shown.
+        let (in_it, others): (Vec<&Requirement>, Vec<&Requirement>) =
+            all.iter().partition(|one| scheme(api, one).is_some_and(|scheme| scheme.kind != "apiKey"));
+        let is_shown = |one: &&Requirement| shown.meets(api, one);
+        others.iter().all(is_shown) && (in_it.is_empty() || in_it.iter().any(is_shown))
+    };
     if operation.security.is_empty() || operation.security.iter().any(is_met) {
         return;
     }
