@@ -169,7 +169,7 @@ fn security(rules: &mut RequestRules, api: &Api, options: &ImportOptions, operat
             ("apiKey", place) => {
                 let (name, example) = match place {
                     "cookie" => ("Cookie".to_owned(), format!("{}={example}", scheme.key)),
-                    _ => (canonical(&scheme.key), example.to_owned()),
+                    _ => (canonical(&scheme.key), example),
                 };
                 rules.example_headers.set(name.as_str(), example);
                 if demanded {

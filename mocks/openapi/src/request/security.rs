@@ -22,8 +22,11 @@ pub(super) fn check(
 ) {
     let is_met = |all: &Vec<Requirement>| {
         // There is one header `Authorization`: of several schemes that want it, one can be shown.
-        let (in_it, others): (Vec<&Requirement>, Vec<&Requirement>) =
-            all.iter().partition(|one| scheme(api, one).is_some_and(|scheme| scheme.kind != "apiKey"));
+        let wants_it = |one: &&Requirement| {
+            let kind = scheme(api, one).map(|scheme| scheme.kind.as_str());
+            matches!(kind, Some("http" | "oauth2" | "openIdConnect"))
+        };
+        let (in_it, others): (Vec<&Requirement>, Vec<&Requirement>) = all.iter().partition(wants_it);
         let is_shown = |one: &&Requirement| shown.meets(api, one);
         others.iter().all(is_shown) && (in_it.is_empty() || in_it.iter().any(is_shown))
     };
