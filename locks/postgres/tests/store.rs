@@ -77,7 +77,7 @@ async fn migrations_by_hand_and_ours_do_not_fight() {
             .await,
         0
     );
-    assert_eq!(store.migrate().await.unwrap().len(), 3);
+    assert_eq!(store.migrate().await.unwrap().len(), 4);
     granted(&store, &ask(&mutex("one"))).await;
     schema.drop().await;
 }

@@ -118,16 +118,19 @@ fn line(received: &ReceivedRequest) -> String {
 /// Why a request was not counted.
 fn tell_why(text: &mut String, calls: &Calls, received: &ReceivedRequest) {
     let miss = match (&calls.0, &received.outcome) {
-        (What::Like(pattern), _) => pattern.miss(&received.anonymous()).err().flatten(),
+        (What::Like(pattern), _) => pattern.miss(&received.anonymous()).err(),
         (What::Scenario(name), Outcome::NotMatched { near_misses, .. }) => {
-            near_misses.iter().find(|miss| miss.scenario == *name).cloned()
+            near_misses.iter().find(|miss| miss.scenario == *name).cloned().map(Some)
         }
         _ => None,
     };
-    if let Some(NearMiss { reasons, .. }) = miss {
-        let reasons: Vec<String> = reasons.iter().map(told).collect();
-        let _ = writeln!(text, "       not counted: {}", reasons.join("; "));
-    }
+    let reasons = match miss {
+        Some(Some(NearMiss { reasons, .. })) => reasons.iter().map(told).collect::<Vec<_>>().join("; "),
+        // So far from it that it is no near miss.
+        Some(None) => "the method or the path is another".to_owned(),
+        None => return,
+    };
+    let _ = writeln!(text, "       not counted: {reasons}");
 }
 
 /// A reason in words.

@@ -83,6 +83,11 @@ pub(crate) fn text(value: &HeaderValue) -> String {
         .map_or_else(|_| bytes.iter().map(|byte| char::from(*byte)).collect(), str::to_owned)
 }
 
+/// Whether the first value of a header is UTF-8.
+pub(crate) fn is_text(headers: &HeaderMap, name: &HeaderName) -> bool {
+    headers.get(name).is_some_and(|value| std::str::from_utf8(value.as_bytes()).is_ok())
+}
+
 /// The first value of a header, as text.
 pub(crate) fn first<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Option<&'h str> {
     headers.get(name)?.to_str().ok()

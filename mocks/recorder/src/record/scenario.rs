@@ -165,7 +165,9 @@ fn add_request(scenario: &mut Scenario, exchange: &Exchange, options: &FileOptio
         let values = exchange.headers.get_all(name).iter().map(headers::text);
         let values: Vec<String> =
             values.map(|value| options.redaction.header(name, &value).into_owned()).collect();
-        let is_rule = *name == RANGE || options.match_headers.include(name.as_str());
+        // What is no text cannot be compared with one.
+        let is_text = headers::is_text(&exchange.headers, name);
+        let is_rule = is_text && (*name == RANGE || options.match_headers.include(name.as_str()));
         if let (true, false, Some(first)) =
             (is_rule, options.redaction.is_secret_header(name), values.first())
         {

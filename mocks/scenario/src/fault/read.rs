@@ -95,14 +95,11 @@ impl Fields<'_> {
             delay: node.get("delay").map(|node| self.delay(node, &join(at, "delay"))).transpose()?,
             status: self.statuses(node, at)?,
             headers: self.header_lists(node.get("headers"), &join(at, "headers"))?,
-            contents: match node.get("contents") {
-                Some(contents) => Some(match &contents.kind {
-                    Kind::Scalar(scalar) => scalar.text.clone(),
-                    Kind::Null => String::new(),
-                    _ => contents.to_json().to_string(),
-                }),
-                None => None,
-            },
+            contents: node.get("contents").map(|contents| match &contents.kind {
+                Kind::Scalar(scalar) => scalar.text.clone(),
+                Kind::Null => String::new(),
+                _ => contents.to_json().to_string(),
+            }),
             connection: self.connection(node, at)?,
             bytes_per_second: self.positive(node, at, "bytes_per_second")?,
         };
