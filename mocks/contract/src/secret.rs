@@ -71,9 +71,10 @@ pub(crate) fn of(request: &Prepared) -> Vec<String> {
     let mut found = Vec::new();
     for (name, value) in secret_headers(request) {
         let value = String::from_utf8_lossy(value).into_owned();
-        // `Bearer x` and `a=x; b=y` may come back in parts.
+        // `Bearer x` and `a=x; b=y` may come back in parts; the word before a credential is no secret.
         let is_cookie = name.as_str().contains("cookie");
-        let parts = value.split([' ', ';']).map(|part| match part.split_once('=') {
+        let words = usize::from(!is_cookie && value.contains(' '));
+        let parts = value.split([' ', ';']).skip(words).map(|part| match part.split_once('=') {
             Some((_, value)) if is_cookie => value,
             _ => part,
         });

@@ -39,7 +39,8 @@ impl<T: Clone> Cache<T> {
 }
 
 static PATTERNS: Cache<Result<Arc<Pattern>, Arc<PatternError>>> = Cache::new();
-static REGEXES: Cache<Result<Regex, Arc<str>>> = Cache::new();
+/// Shared, not cloned: a clone of an expression has nothing to search with until it has made it anew.
+static REGEXES: Cache<Result<Arc<Regex>, Arc<str>>> = Cache::new();
 
 /// The generator for a regular expression.
 pub(crate) fn pattern(regex: &str) -> Result<Arc<Pattern>, Arc<PatternError>> {
@@ -47,10 +48,10 @@ pub(crate) fn pattern(regex: &str) -> Result<Arc<Pattern>, Arc<PatternError>> {
 }
 
 /// A regular expression to search with; type tags in it mean nothing.
-pub(crate) fn regex(text: &str) -> Result<Regex, FuncError> {
+pub(crate) fn regex(text: &str) -> Result<Arc<Regex>, FuncError> {
     let compiled = REGEXES.get_or(text, || {
         let builder = regex::RegexBuilder::new(&strip_type_tags(text)).size_limit(REGEX_BYTES).build();
-        builder.map_err(|error| error.to_string().into())
+        builder.map(Arc::new).map_err(|error| error.to_string().into())
     });
     compiled.map_err(|error| FuncError::new(format!("not a regular expression: {error}")))
 }

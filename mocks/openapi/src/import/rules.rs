@@ -169,7 +169,7 @@ fn security(rules: &mut RequestRules, api: &Api, options: &ImportOptions, operat
             ("apiKey", place) => {
                 let (name, example) = match place {
                     "cookie" => ("Cookie".to_owned(), format!("{}={example}", scheme.key)),
-                    _ => (canonical(&scheme.key), example.to_owned()),
+                    _ => (canonical(&scheme.key), example),
                 };
                 rules.example_headers.set(name.as_str(), example);
                 if demanded {
@@ -187,15 +187,17 @@ fn security(rules: &mut RequestRules, api: &Api, options: &ImportOptions, operat
     }
 }
 
-fn credentials(scheme: &SecurityScheme) -> (&'static str, &'static str) {
-    match (scheme.kind.as_str(), scheme.scheme.to_ascii_lowercase().as_str()) {
-        ("apiKey", _) => ("example-key", ".+"),
+fn credentials(scheme: &SecurityScheme) -> (String, String) {
+    let word = match (scheme.kind.as_str(), scheme.scheme.to_ascii_lowercase().as_str()) {
+        ("apiKey", _) => return ("example-key".to_owned(), ".+".to_owned()),
         // `user:password`.
-        ("http", "basic") => ("Basic dXNlcjpwYXNzd29yZA==", "(?i)^Basic .+"),
-        ("http", "oauth") => ("OAuth oauth_token=\"example\"", "(?i)^OAuth .+"),
-        ("http", "digest") => ("Digest username=\"user\"", "(?i)^Digest .+"),
-        _ => ("Bearer example-token", "(?i)^Bearer .+"),
-    }
+        ("http", "basic") => return ("Basic dXNlcjpwYXNzd29yZA==".to_owned(), "(?i)^Basic .+".to_owned()),
+        ("http", "digest") => return ("Digest username=\"user\"".to_owned(), "(?i)^Digest .+".to_owned()),
+        ("http", "bearer" | "") => "Bearer",
+        ("http", _) => scheme.scheme.as_str(),
+        _ => "Bearer",
+    };
+    (format!("{word} example-token"), format!("(?i)^{} .+", regex_syntax::escape(word)))
 }
 
 /// Who may call, for readers and clients.

@@ -20,14 +20,15 @@ pub(super) fn check(
     shown: &Shown<'_>,
     violations: &mut Vec<RequestViolation>,
 ) {
-    // There is room for one Authorization: of several schemes that want it at once, one is enough.
-    let shares = |one: &Requirement| {
-        let kind = scheme(api, one).map(|scheme| scheme.kind.as_str());
-        matches!(kind, Some("http" | "oauth2" | "openIdConnect"))
-    };
     let is_met = |all: &Vec<Requirement>| {
-        let is_authorized = all.iter().any(|one| shares(one) && shown.meets(api, one));
-        all.iter().all(|one| shown.meets(api, one) || (shares(one) && is_authorized))
+        // There is one header `Authorization`: of several schemes that want it, one can be shown.
+        let wants_it = |one: &&Requirement| {
+            let kind = scheme(api, one).map(|scheme| scheme.kind.as_str());
+            matches!(kind, Some("http" | "oauth2" | "openIdConnect"))
+        };
+        let (in_it, others): (Vec<&Requirement>, Vec<&Requirement>) = all.iter().partition(wants_it);
+        let is_shown = |one: &&Requirement| shown.meets(api, one);
+        others.iter().all(is_shown) && (in_it.is_empty() || in_it.iter().any(is_shown))
     };
     if operation.security.is_empty() || operation.security.iter().any(is_met) {
         return;
