@@ -20,7 +20,7 @@ const PAUSE: Duration = Duration::from_millis(2);
 pub(crate) struct Server {
     child: Child,
     /// Its files and its log.
-    _folder: TempDir,
+    folder: TempDir,
     pub(crate) address: SocketAddr,
     /// From the start of the process to the first right answer.
     pub(crate) start: Duration,
@@ -40,7 +40,7 @@ impl Server {
         let begun = Instant::now();
         let child = command.spawn()?;
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-        let mut server = Server { child, _folder: folder, address, start: Duration::ZERO };
+        let mut server = Server { child, folder, address, start: Duration::ZERO };
         let mut last = String::new();
         let probes = set.probes();
         for probe in &probes {
@@ -70,7 +70,7 @@ impl Server {
 
     /// The end of what it wrote.
     fn log(&self) -> String {
-        let text = std::fs::read(self._folder.path().join("log")).unwrap_or_default();
+        let text = std::fs::read(self.folder.path().join("log")).unwrap_or_default();
         let text = String::from_utf8_lossy(&text);
         let from = text.char_indices().rev().nth(400).map_or(0, |(at, _)| at);
         text.get(from..).unwrap_or_default().replace('\n', " ")
