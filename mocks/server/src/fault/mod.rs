@@ -38,7 +38,7 @@ impl WireFault {
         let connection = plan.before.connection.or(plan.after.connection);
         let bytes_per_second = plan.after.bytes_per_second.or(plan.before.bytes_per_second);
         let is_any = connection.is_some() || bytes_per_second.is_some();
-        is_any.then(|| WireFault { connection, bytes_per_second, seed: plan.seed })
+        is_any.then_some(WireFault { connection, bytes_per_second, seed: plan.seed })
     }
 }
 
