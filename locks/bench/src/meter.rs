@@ -172,7 +172,7 @@ async fn relay(client: TcpStream, engine: &str, count: &AtomicU64) -> Outcome {
     server.set_nodelay(true)?;
     let ((mut from_client, mut to_client), (mut from_server, mut to_server)) =
         (client.into_split(), server.into_split());
-    let back = async { Ok::<_, std::io::Error>(tokio::io::copy(&mut from_server, &mut to_client).await?) };
+    let back = tokio::io::copy(&mut from_server, &mut to_client);
     let forth = async {
         let mut buffer = vec![0; 64 * 1_024];
         loop {
