@@ -1,11 +1,12 @@
 //! The databases that are measured: a SQLite file of our own, and the servers that the environment names.
 
 use std::path::Path;
+use std::time::Duration;
 
 use db_locks::{LocksConfig, RepositoryProvider};
 use mysql_async::prelude::Queryable;
 
-use crate::Outcome;
+use crate::{Outcome, network};
 
 /// Which of the five.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,6 +90,18 @@ impl Database {
     pub(crate) fn address(&self) -> &str {
         let url = self.url.as_str();
         url.strip_prefix("dynamodb+").or_else(|| url.strip_prefix("sqlite:")).unwrap_or(url)
+    }
+
+    /// The same database with a network before it; none where there is no server.
+    pub(crate) fn behind_a_network(&self, round_trip: Duration) -> Outcome<Option<Self>> {
+        let Some((scheme, rest)) = self.url.split_once("://") else { return Ok(None) };
+        let end = rest.find(['/', '?']).unwrap_or(rest.len());
+        let start = rest[..end].rfind('@').map_or(0, |at| at + 1);
+        let relay = network::before(&rest[start..end], round_trip)?;
+        Ok(Some(Self {
+            kind: self.kind,
+            url: format!("{scheme}://{}{relay}{}", &rest[..start], &rest[end..]),
+        }))
     }
 
     pub(crate) fn config(&self) -> LocksConfig {

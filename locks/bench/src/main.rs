@@ -10,6 +10,7 @@ mod keys;
 mod machine;
 mod meter;
 mod naive;
+mod network;
 mod pairs;
 mod peers;
 mod player;
@@ -27,7 +28,8 @@ const USAGE: &str = "\
 db-locks-bench [FIGURE] [DATABASE...]
 
 FIGURE
-  pairs       acquire + release pairs a second of one client, beside the usual design (if none is named)
+  pairs       acquire + release pairs a second of one client, beside the usual design (if none is named); pairs=N puts a
+              network with a round trip of N microseconds before the servers
   handover    from a release to the grant in another process
   contenders  16 processes for one lock: shares, waits, inversions
   renewals    50,000 locks held by one process for five leases (renewals=N: so many)
@@ -73,7 +75,7 @@ async fn run(arguments: Vec<String>) -> Outcome {
         println!("{}: {}", database.name(), database.durability().await?);
     }
     match figure {
-        "pairs" => pairs::measure(&databases, folder.path()).await,
+        "pairs" => pairs::measure(&databases, folder.path(), number).await,
         "handover" => handover::measure(&databases).await,
         "contenders" => contenders::measure(&databases).await,
         "renewals" => renewals::measure(&databases, number).await,

@@ -14,12 +14,23 @@ use crate::{Outcome, tls};
 const LASTS: Duration = Duration::from_secs(2);
 const ROUNDS: usize = 3;
 
-pub(crate) async fn measure(databases: &[Database], folder: &std::path::Path) -> Outcome {
+/// With `network_us`, behind a network whose round trip takes so many microseconds; what needs no server is left out then.
+pub(crate) async fn measure(
+    databases: &[Database],
+    folder: &std::path::Path,
+    network_us: Option<u64>,
+) -> Outcome {
     println!(
         "{:<18} {:>12} {:>12} {:>7} {:>18} {:>7}",
         "database", "db-locks /s", "usual /s", "times", "one connection /s", "times"
     );
     for database in databases {
+        if let Some(round_trip_us) = network_us {
+            if let Some(database) = database.behind_a_network(Duration::from_micros(round_trip_us))? {
+                compare(database.name(), &database).await?;
+            }
+            continue;
+        }
         compare(database.name(), database).await?;
         if database.kind == Kind::Dynamodb && database.address().starts_with("http:") {
             tls::measure(database.address(), folder)?;
