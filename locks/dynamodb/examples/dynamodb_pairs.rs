@@ -1,4 +1,5 @@
-//! Acquire+release pairs of one client, beside the bare SDK sending the same two updates in the same run.
+//! Acquire+release pairs of one client, beside the bare SDK sending the same two updates in the same run; and renewals
+//! of many locks at once, beside a request for each.
 //!
 //! `cargo run --release -p db-locks-dynamodb --example dynamodb_pairs -- http://127.0.0.1:8000`
 
@@ -10,12 +11,17 @@ use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, Region};
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure};
 use db_locks_core::models::new_version;
-use db_locks_core::{AcquireRequest, Acquired, LockId, LockRepository, LocksConfig, ReleaseRequest};
+use db_locks_core::{
+    AcquireRequest, Acquired, LockId, LockRepository, LocksConfig, MutexLock, ReleaseRequest, RenewRequest,
+};
 use db_locks_dynamodb::DynamoRepository;
+use futures_util::StreamExt;
 
 /// How long one measurement lasts, and how many there are of each kind, taking turns.
 const ROUND: Duration = Duration::from_secs(2);
 const ROUNDS: usize = 5;
+/// Locks that are renewed at once.
+const HELD: usize = 1_000;
 
 type Outcome<T = ()> = Result<T, Box<dyn Error>>;
 
@@ -78,8 +84,8 @@ async fn bare_pair(client: &Client, key: &str) -> Outcome {
     Ok(())
 }
 
-async fn our_pair(store: &DynamoRepository, lock: &LockId) -> Outcome {
-    let request = AcquireRequest {
+fn request(lock: &LockId) -> AcquireRequest {
+    AcquireRequest {
         lock: lock.clone(),
         version: new_version(),
         owner: "pairs".into(),
@@ -93,7 +99,11 @@ async fn our_pair(store: &DynamoRepository, lock: &LockId) -> Outcome {
         only_if_exists: false,
         fair: true,
         wait: false,
-    };
+    }
+}
+
+async fn our_pair(store: &DynamoRepository, lock: &LockId) -> Outcome {
+    let request = request(lock);
     let Acquired::Granted(held) = store.acquire(&request).await? else { return Err("refused".into()) };
     let release = ReleaseRequest {
         lock: request.lock,
@@ -120,6 +130,53 @@ fn median(mut rates: Vec<f64>) -> f64 {
     rates.get(rates.len() / 2).copied().unwrap_or_default()
 }
 
+fn renewal(lock: &MutexLock) -> Outcome<RenewRequest> {
+    Ok(RenewRequest {
+        lock: lock.lock_id()?,
+        mutex_key: lock.mutex_key.clone(),
+        version: lock.version.clone(),
+        new_version: new_version(),
+        lease_ms: 600_000,
+        data: None,
+    })
+}
+
+/// Renews each lock once, all at once or in requests of their own; renewals a second.
+async fn renew(store: &DynamoRepository, held: &mut Vec<MutexLock>, together: bool) -> Outcome<f64> {
+    let requests = held.iter().map(renewal).collect::<Outcome<Vec<_>>>()?;
+    let begun = Instant::now();
+    let replies = if together {
+        store.renew_many(&requests).await
+    } else {
+        let alone = requests.iter().map(|request| store.renew(request));
+        futures_util::stream::iter(alone).buffered(16).collect().await
+    };
+    *held = replies.into_iter().collect::<Result<_, _>>()?;
+    Ok(held.len() as f64 / begun.elapsed().as_secs_f64())
+}
+
+/// What one process that holds many locks can renew.
+async fn renewals(store: &DynamoRepository, tenant: &str) -> Outcome {
+    let mut held = Vec::new();
+    for number in 0..HELD {
+        let mut request = request(&LockId::mutex(tenant, &format!("held-{number}"))?);
+        request.lease_ms = 600_000;
+        match store.acquire(&request).await? {
+            Acquired::Granted(lock) => held.push(lock),
+            Acquired::Busy(_) => return Err("refused".into()),
+        }
+    }
+    let (mut together, mut alone) = (Vec::new(), Vec::new());
+    for _ in 0..ROUNDS {
+        together.push(renew(store, &mut held, true).await?);
+        alone.push(renew(store, &mut held, false).await?);
+    }
+    let (together, alone) = (median(together), median(alone));
+    println!("{HELD} locks, a request each, 16 at a time {alone:8.0} renewals/s");
+    println!("{HELD} locks, in batches {together:8.0} renewals/s, {:.2} of that", together / alone);
+    Ok(())
+}
+
 #[tokio::main]
 async fn main() -> Outcome {
     let endpoint = std::env::args().nth(1).ok_or("usage: dynamodb_pairs http://host:port")?;
@@ -141,5 +198,5 @@ async fn main() -> Outcome {
         let ours = median(rates);
         println!("{what:31} {ours:8.0} pairs/s, {:.2} of the bare SDK", ours / bare);
     }
-    Ok(())
+    renewals(&store, &config.tenant_id).await
 }

@@ -1,8 +1,10 @@
 //! The SDK's errors as [`LockError`]s, and which answers are tried again.
 
+use aws_sdk_dynamodb::config::http::HttpResponse;
 use aws_sdk_dynamodb::config::interceptors::InterceptorContext;
 use aws_sdk_dynamodb::config::retry::{ClassifyRetry, RetryAction};
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_dynamodb::operation::batch_execute_statement::BatchExecuteStatementError;
 use aws_sdk_dynamodb::operation::get_item::GetItemError;
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
@@ -57,7 +59,8 @@ impl ClassifyRetry for PassingErrors {
         let Some(error) = error.as_operation_error() else { return RetryAction::NoActionIndicated };
         let code = (error.downcast_ref::<UpdateItemError>().and_then(|error| error.code()))
             .or_else(|| error.downcast_ref::<GetItemError>().and_then(|error| error.code()))
-            .or_else(|| error.downcast_ref::<PutItemError>().and_then(|error| error.code()));
+            .or_else(|| error.downcast_ref::<PutItemError>().and_then(|error| error.code()))
+            .or_else(|| error.downcast_ref::<BatchExecuteStatementError>().and_then(|error| error.code()));
         match code {
             Some(code) if PASSING.contains(&code) => RetryAction::throttling_error(),
             _ => RetryAction::NoActionIndicated,
@@ -67,6 +70,21 @@ impl ClassifyRetry for PassingErrors {
     fn name(&self) -> &'static str {
         "db-locks: errors that pass"
     }
+}
+
+/// Whether the same request may be answered another time: throttled, out of reach, an engine in trouble.
+pub(crate) fn may_pass<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>) -> bool {
+    let Some(service) = error.as_service_error() else { return true };
+    let status = error.raw_response().map(|response| response.status().as_u16()).unwrap_or_default();
+    let known = service.code().is_some_and(|code| PASSING.contains(&code));
+    // 501: not implemented.
+    known || (status >= 500 && status != 501)
+}
+
+/// Whether a batch was refused for the caller's credentials, with which a single request fares no better.
+pub(crate) fn says_nothing_of_batches<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>) -> bool {
+    let code = error.as_service_error().and_then(|error| error.code()).unwrap_or_default();
+    DENIED.contains(&code) && !code.starts_with("AccessDenied")
 }
 
 /// What the SDK says of one call, in the library's terms. `what` is what could not be done, in `table`.

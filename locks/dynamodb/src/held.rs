@@ -23,20 +23,35 @@ impl DynamoRepository {
         slot_number(mutex_key, lock.key()).or_else(|| self.seen.slot_of(lock, version)).unwrap_or(0)
     }
 
+    /// The slot to try first; none if the caller's key means no slot of this version.
+    pub(crate) fn slot_to_renew(&self, request: &RenewRequest) -> Option<u32> {
+        let RenewRequest { lock, mutex_key, version, .. } = request;
+        let slot = self.probable_slot(lock, mutex_key, version);
+        key_means_slot(lock, mutex_key, slot, version).then_some(slot)
+    }
+
     pub(crate) async fn renew_slot(&self, request: &RenewRequest) -> LockResult<MutexLock> {
+        let Some(slot) = self.slot_to_renew(request) else { return Err(stale(&request.lock)) };
+        let answer = self.send_renewal(request, &request.version, slot).await?;
+        self.after_renewal(request, slot, answer).await
+    }
+
+    async fn send_renewal(&self, request: &RenewRequest, version: &str, slot: u32) -> LockResult<Answer> {
+        let over = self.seen.over(&request.lock, slot, Instant::now());
+        self.update(&request.lock, statements::renew(request, version, slot, over)).await
+    }
+
+    /// What comes of a renewal whose first try, of `slot`, was answered so.
+    pub(crate) async fn after_renewal(
+        &self,
+        request: &RenewRequest,
+        mut slot: u32,
+        mut answer: Answer,
+    ) -> LockResult<MutexLock> {
         let lock = &request.lock;
-        let stale = || {
-            let words = "its lease ran out and was not renewed in time, or it was released";
-            LockError::not_found(format!("the {lock} is not held at this version: {words}"))
-        };
-        let mut slot = self.probable_slot(lock, &request.mutex_key, &request.version);
         let mut version = request.version.clone();
-        if !key_means_slot(lock, &request.mutex_key, slot, &version) {
-            return Err(stale());
-        }
-        for _ in 0..TRIES {
-            let over = self.seen.over(lock, slot, Instant::now());
-            let item = match self.update(lock, statements::renew(request, &version, slot, over)).await? {
+        for tries in 1..=TRIES {
+            let item = match answer {
                 Answer::Done(item, sent) => return self.remember(lock, &request.new_version, &item, sent),
                 Answer::Refused(item) => item,
             };
@@ -45,8 +60,12 @@ impl DynamoRepository {
                 Some((found, current)) if (found, current) != (slot, version.as_str()) => {
                     (slot, version) = (found, current.to_string());
                 }
-                _ => return Err(stale()),
+                _ => return Err(stale(lock)),
             }
+            if tries == TRIES {
+                break;
+            }
+            answer = self.send_renewal(request, &version, slot).await?;
         }
         Err(self.too_busy(lock))
     }
@@ -102,6 +121,11 @@ impl DynamoRepository {
         };
         self.release_slot(&request).await.map(|_| ())
     }
+}
+
+fn stale(lock: &LockId) -> LockError {
+    let words = "its lease ran out and was not renewed in time, or it was released";
+    LockError::not_found(format!("the {lock} is not held at this version: {words}"))
 }
 
 fn absent(lock: &LockId) -> LockError {

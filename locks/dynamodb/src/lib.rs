@@ -15,6 +15,7 @@ mod held;
 mod migrations;
 mod observe;
 mod reads;
+mod renewals;
 mod repository;
 mod rules;
 mod statements;

@@ -22,10 +22,11 @@ use crate::error::from_sdk;
 use crate::migrations;
 use crate::observe::{Observations, Sight};
 use crate::reads::SharedReads;
+use crate::renewals::Batches;
 use crate::statements::{Burial, Update, s};
 
 /// Requests of one call that are under way at once.
-const AT_ONCE: usize = 16;
+pub(crate) const AT_ONCE: usize = 16;
 
 /// Mutexes and semaphores in two DynamoDB tables.
 ///
@@ -42,7 +43,8 @@ pub struct DynamoRepository {
     pub(crate) seen: Observations,
     pub(crate) reads: SharedReads,
     last_stamp: AtomicU64,
-    eager: Eager,
+    pub(crate) eager: Eager,
+    pub(crate) batches: Batches,
 }
 
 impl std::fmt::Debug for DynamoRepository {
@@ -91,6 +93,7 @@ impl DynamoRepository {
             reads: SharedReads::default(),
             last_stamp: AtomicU64::new(0),
             eager: Eager::default(),
+            batches: Batches::default(),
         };
         if config.run_database_migrations() {
             repository.migrate().await?;
@@ -98,7 +101,7 @@ impl DynamoRepository {
         Ok(Arc::new(repository))
     }
 
-    fn table(&self, lock: &LockId) -> &str {
+    pub(crate) fn table(&self, lock: &LockId) -> &str {
         if lock.is_semaphore() { &self.semaphores } else { &self.mutexes }
     }
 
@@ -246,10 +249,9 @@ impl LockRepository for DynamoRepository {
         outcome
     }
 
-    /// Side by side, each with its own request: batches of DynamoDB do not tell who holds what was refused.
+    /// Batches of statements; what a batch does not answer is renewed by itself.
     async fn renew_many(&self, requests: &[RenewRequest]) -> Vec<LockResult<MutexLock>> {
-        let renewals: Vec<_> = requests.iter().map(|request| self.renew_slot(request).boxed()).collect();
-        futures_util::stream::iter(renewals).buffered(AT_ONCE).collect().await
+        self.renew_all(requests).await
     }
 }
 

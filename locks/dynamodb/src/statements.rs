@@ -334,6 +334,30 @@ pub(crate) fn renew(request: &RenewRequest, version: &str, slot: u32, over: Opti
     }
 }
 
+/// As [`renew`] of what is not seen to be over, as a statement of a batch and its parameters.
+pub(crate) fn renew_in_batch(
+    table: &str,
+    request: &RenewRequest,
+    slot: u32,
+) -> (String, Vec<AttributeValue>) {
+    let mut text = format!(
+        "UPDATE \"{table}\" SET s{slot}.v = ? SET s{slot}.k = s{slot}.k + ? SET s{slot}.l = ? SET s{slot}.u = ?"
+    );
+    let mut values = vec![s(&request.new_version), n(1), n(request.lease_ms), ends_at_us(request.lease_ms)];
+    if let Some(data) = &request.data {
+        text.push_str(&format!(" SET d{slot} = ?"));
+        values.push(s(data));
+    }
+    text.push_str(&format!(" WHERE pk = ? AND s{slot}.v = ? AND s{slot}.h = ?"));
+    values.extend([s(request.lock.encoded()), s(&request.version), AttributeValue::Bool(true)]);
+    if slot > 0 {
+        text.push_str(" AND mx > ?");
+        values.push(n(slot));
+    }
+    text.push_str(" RETURNING ALL NEW *");
+    (text, values)
+}
+
 /// A release of the slot at the request's version (R10, R11); `mark` names this call in the tombstone.
 pub(crate) fn release(request: &ReleaseRequest, slot: u32, delete: bool, mark: &str) -> Update {
     let update = Update::default()

@@ -1,4 +1,5 @@
 //! A proxy that understands HTTP: it counts requests, answers some of them itself, and loses replies.
+#![allow(dead_code, reason = "not every test needs all of it")]
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
@@ -21,6 +22,8 @@ pub(crate) enum Fate {
     Repeated { after: usize },
     /// The engine does it; the client gives up before the reply comes.
     ReplyLate { ms: u64 },
+    /// The engine does it, but seems to have answered otherwise.
+    Edited { edit: fn(&mut Value) },
 }
 
 /// One request as the client sent it.
@@ -151,6 +154,12 @@ async fn serve(mut client: TcpStream, engine: &str, state: &Mutex<State>) -> Opt
         match fate {
             Some(Fate::ReplyLost) => return None,
             Some(Fate::ReplyLate { ms }) => tokio::time::sleep(std::time::Duration::from_millis(ms)).await,
+            Some(Fate::Edited { edit }) => {
+                let mut body = serde_json::from_slice(&reply[head_end(&reply)?..]).ok()?;
+                edit(&mut body);
+                client.write_all(&answer("200 OK", &body.to_string())).await.ok()?;
+                continue;
+            }
             _ => {}
         }
         client.write_all(&reply).await.ok()?;
@@ -172,11 +181,13 @@ fn note(request: &[u8], state: &Mutex<State>) -> Option<Fate> {
 fn refusal(status: u16, code: &str) -> Vec<u8> {
     let body =
         format!(r#"{{"__type":"com.amazonaws.dynamodb.v20120810#{code}","message":"{code} by the proxy"}}"#);
-    let head = format!(
-        "HTTP/1.1 {status} Refused\r\ncontent-type: application/x-amz-json-1.0\r\ncontent-length: {}\r\n\r\n",
-        body.len()
-    );
-    [head.into_bytes(), body.into_bytes()].concat()
+    answer(&format!("{status} Refused"), &body)
+}
+
+fn answer(status: &str, body: &str) -> Vec<u8> {
+    let kind = "content-type: application/x-amz-json-1.0";
+    let length = body.len();
+    format!("HTTP/1.1 {status}\r\n{kind}\r\ncontent-length: {length}\r\n\r\n{body}").into_bytes()
 }
 
 /// Reads one HTTP message with a length; bytes of the next one stay in `buffer`.
