@@ -74,11 +74,11 @@ impl ClassifyRetry for PassingErrors {
 
 /// Whether the same request may be answered another time: throttled, out of reach, an engine in trouble.
 pub(crate) fn may_pass<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>) -> bool {
-    let Some(service) = error.as_service_error() else { return true };
+    let code = error.as_service_error().and_then(|error| error.code()).unwrap_or_default();
     let status = error.raw_response().map(|response| response.status().as_u16()).unwrap_or_default();
-    let known = service.code().is_some_and(|code| PASSING.contains(&code));
-    // 501: not implemented.
-    known || (status >= 500 && status != 501)
+    // 429: too many requests; 501: not implemented.
+    let refused = ((400..500).contains(&status) && status != 429) || status == 501;
+    PASSING.contains(&code) || !refused
 }
 
 /// Whether a batch was refused for the caller's credentials, with which a single request fares no better.

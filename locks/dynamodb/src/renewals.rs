@@ -50,6 +50,9 @@ struct Member<'a> {
     slot: u32,
 }
 
+/// The answer to a renewal of this slot, or why there is none.
+type First = LockResult<(u32, Answer)>;
+
 /// What a batch says of one of its members.
 enum Told {
     Answer(Answer),
@@ -68,13 +71,10 @@ impl DynamoRepository {
             let alone: Vec<_> = requests.iter().map(|request| self.renew_slot(request).boxed()).collect();
             return futures_util::stream::iter(alone).buffered(AT_ONCE).collect().await;
         }
-        let mut first: Vec<Option<LockResult<Answer>>> = requests.iter().map(|_| None).collect();
+        let mut first: Vec<Option<First>> = requests.iter().map(|_| None).collect();
         // Boxed, since the compiler cannot name the lifetime of such a closure's future.
-        let batches: Vec<_> = packed(self.members(requests))
-            .into_iter()
-            .filter(|batch| batch.len() > 1)
-            .map(|batch| self.renew_batch(batch).boxed())
-            .collect();
+        let batches: Vec<_> =
+            packed(self.members(requests)).into_iter().map(|batch| self.renew_batch(batch).boxed()).collect();
         let mut batches = futures_util::stream::iter(batches).buffer_unordered(AT_ONCE);
         while let Some(answers) = batches.next().await {
             for (place, answer) in answers {
@@ -99,30 +99,25 @@ impl DynamoRepository {
     }
 
     /// Most answers of a batch are the last word; the others, and what has none, take requests of their own.
-    async fn after_batch(
-        &self,
-        request: &RenewRequest,
-        first: Option<LockResult<Answer>>,
-    ) -> LockResult<MutexLock> {
-        match (first, self.slot_to_renew(request)) {
-            (Some(answer), Some(slot)) => self.after_renewal(request, slot, answer?).await,
-            _ => self.renew_slot(request).await,
-        }
+    async fn after_batch(&self, request: &RenewRequest, first: Option<First>) -> LockResult<MutexLock> {
+        let Some(first) = first else { return self.renew_slot(request).await };
+        let (slot, answer) = first?;
+        self.after_renewal(request, slot, answer).await
     }
 
-    /// Those that can go with others: what this process itself saw run out has a longer condition.
     fn members<'a>(&self, requests: &'a [RenewRequest]) -> Vec<Member<'a>> {
-        let now = Instant::now();
         let member = |(place, request): (usize, &'a RenewRequest)| {
-            let slot = self.slot_to_renew(request)?;
-            self.seen.over(&request.lock, slot, now).is_none().then_some(Member { place, request, slot })
+            self.slot_to_renew(request).map(|slot| Member { place, request, slot })
         };
         requests.iter().enumerate().filter_map(member).collect()
     }
 
     /// Renews these in one request; who is missing in the answer is to be renewed alone.
-    async fn renew_batch(&self, batch: Vec<Member<'_>>) -> Vec<(usize, LockResult<Answer>)> {
-        if !self.batches.work() {
+    async fn renew_batch(&self, mut batch: Vec<Member<'_>>) -> Vec<(usize, First)> {
+        // What this process itself saw run out has a longer condition.
+        let now = Instant::now();
+        batch.retain(|member| self.seen.over(&member.request.lock, member.slot, now).is_none());
+        if batch.len() < 2 || !self.batches.work() {
             return Vec::new();
         }
         let told = match self.send_batch(&batch).await {
@@ -137,7 +132,7 @@ impl DynamoRepository {
         let mut answers = Vec::with_capacity(batch.len());
         for (member, told) in batch.iter().zip(told) {
             match told {
-                Told::Answer(answer) => answers.push((member.place, Ok(answer))),
+                Told::Answer(answer) => answers.push((member.place, Ok((member.slot, answer)))),
                 Told::Nothing | Told::Invalid => {}
                 Told::Useless(reason) => self.batches.give_up(reason),
             }
@@ -159,7 +154,9 @@ impl DynamoRepository {
                     self.batches.give_up("an answer is not as long as its batch");
                     return Ok(Vec::new());
                 }
-                batch.iter().zip(replies).map(|(member, reply)| told(member, reply, sent)).collect()
+                // An item that cannot be read is that lock's trouble: the single request tells.
+                let told = |(member, reply)| told(member, reply, sent).unwrap_or(Told::Nothing);
+                Ok(batch.iter().zip(replies).map(told).collect())
             }
             Err(error) if may_pass(&error) => {
                 let table = batch.first().map_or("", |member| self.table(&member.request.lock));

@@ -186,9 +186,10 @@ async fn what_a_batch_leaves_open_is_renewed_alone() {
     }
     type Edit = fn(&mut Value);
     // Whether batches are tried again afterwards, and what the engine seems to have said.
-    let cases: [(bool, usize, Edit); 5] = [
+    let cases: [(bool, usize, Edit); 6] = [
         (true, 1, |reply| failed(reply, 2, "ThrottlingError")),
         (true, 1, |reply| failed(reply, 2, "ValidationError")),
+        (true, 1, |reply| reply["Responses"][2]["Item"]["fence"] = json!({"S": "spoilt"})),
         (false, 1, |reply| failed(reply, 2, "AccessDenied")),
         (false, 5, |reply| (0..5).for_each(|number| failed(reply, number, "ValidationError"))),
         (false, 5, |reply| {
