@@ -143,6 +143,42 @@ async fn a_stale_one_among_many_fails_alone() {
     assert_eq!(store.get_mutex(&asked[7].lock).await.unwrap().version, locks[7].version, "untouched");
 }
 
+/// Also where the version stays, others see each renewal in a batch as a sign of life.
+#[tokio::test]
+async fn renewals_in_batches_keep_others_from_taking_over() {
+    let proxy = Proxy::start().await;
+    let config = proxy.config();
+    let store = DynamoRepository::connect(&config).await.unwrap();
+    let other = DynamoRepository::connect(&config).await.unwrap();
+    let mut locks = Vec::new();
+    for key in ["a", "b"] {
+        let request =
+            AcquireRequest { lease_ms: 1_500, ..ask(&LockId::mutex(&config.tenant_id, key).unwrap()) };
+        let Acquired::Granted(lock) = store.acquire(&request).await.unwrap() else { panic!("refused") };
+        assert!(matches!(
+            other.acquire(&AcquireRequest { version: new_version(), ..request }).await.unwrap(),
+            Acquired::Busy(_)
+        ));
+        locks.push(lock);
+    }
+    let same = |lock: &MutexLock| RenewRequest {
+        new_version: lock.version.clone(),
+        lease_ms: 1_500,
+        ..renewal(lock)
+    };
+    let asked: Vec<_> = locks.iter().map(same).collect();
+    proxy.take_seen();
+    let replies = store.renew_many(&asked).await;
+    assert_eq!(requests(&proxy), [1, 0]);
+    check(&store, &locks, &asked, replies).await;
+    // Longer than the lease since the other client first saw it.
+    tokio::time::sleep(Duration::from_millis(1_600)).await;
+    for lock in &locks {
+        let request = AcquireRequest { lease_ms: 1_500, ..ask(&lock.lock_id().unwrap()) };
+        assert!(matches!(other.acquire(&request).await.unwrap(), Acquired::Busy(_)), "{}", lock.mutex_key);
+    }
+}
+
 /// As by itself: who has watched a lease to its end does not renew it any more.
 #[tokio::test]
 async fn what_was_watched_to_its_end_is_not_renewed_with_others() {
