@@ -16,7 +16,7 @@ use db_locks_core::{
     ReleaseRequest, RenewRequest, SemaphoreBuilder, SemaphoreRepository,
 };
 use db_locks_dynamodb::DynamoRepository;
-use support::{Fate, Proxy, ask};
+use support::{Fate, Proxy, ask, release, renewal};
 
 fn both(tenant: &str, key: &str) -> [LockId; 2] {
     [LockId::mutex(tenant, key).unwrap(), LockId::semaphore(tenant, key).unwrap()]
@@ -26,27 +26,6 @@ fn granted(acquired: Acquired) -> MutexLock {
     match acquired {
         Acquired::Granted(lock) => lock,
         Acquired::Busy(busy) => panic!("refused: {busy:?}"),
-    }
-}
-
-fn renewal(lock: &MutexLock) -> RenewRequest {
-    RenewRequest {
-        lock: lock.lock_id().unwrap(),
-        mutex_key: lock.mutex_key.clone(),
-        version: lock.version.clone(),
-        new_version: new_version(),
-        lease_ms: 15_000,
-        data: None,
-    }
-}
-
-fn release(lock: &MutexLock) -> ReleaseRequest {
-    ReleaseRequest {
-        lock: lock.lock_id().unwrap(),
-        mutex_key: lock.mutex_key.clone(),
-        version: lock.version.clone(),
-        delete: lock.delete_on_release,
-        data: None,
     }
 }
 

@@ -13,35 +13,14 @@ use std::time::Duration;
 use db_locks_core::models::new_version;
 use db_locks_core::{
     AcquireRequest, Acquired, ErrorKind, LockId, LockRepository, LockResult, MutexLock, MutexRepository,
-    ReleaseRequest, RenewRequest,
+    RenewRequest,
 };
 use db_locks_dynamodb::DynamoRepository;
 use serde_json::{Value, json};
-use support::{Fate, Proxy, ask};
+use support::{Fate, Proxy, ask, release, renewal};
 
 const BATCH: &str = "BatchExecuteStatement";
 const SINGLE: &str = "UpdateItem";
-
-fn renewal(lock: &MutexLock) -> RenewRequest {
-    RenewRequest {
-        lock: lock.lock_id().unwrap(),
-        mutex_key: lock.mutex_key.clone(),
-        version: lock.version.clone(),
-        new_version: new_version(),
-        lease_ms: 20_000,
-        data: None,
-    }
-}
-
-fn release(lock: &MutexLock) -> ReleaseRequest {
-    ReleaseRequest {
-        lock: lock.lock_id().unwrap(),
-        mutex_key: lock.mutex_key.clone(),
-        version: lock.version.clone(),
-        delete: false,
-        data: None,
-    }
-}
 
 async fn held(store: &DynamoRepository, id: &LockId, data: Option<&str>) -> MutexLock {
     let mut request = ask(id);

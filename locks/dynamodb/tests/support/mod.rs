@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 
 use db_locks_core::models::new_version;
-use db_locks_core::{AcquireRequest, LockId, LocksConfig};
+use db_locks_core::{AcquireRequest, LockId, LocksConfig, MutexLock, ReleaseRequest, RenewRequest};
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -122,6 +122,29 @@ pub(crate) fn ask(lock: &LockId) -> AcquireRequest {
         only_if_exists: false,
         fair: true,
         wait: false,
+    }
+}
+
+/// A renewal under a new version, for longer than [`ask`].
+pub(crate) fn renewal(lock: &MutexLock) -> RenewRequest {
+    RenewRequest {
+        lock: lock.lock_id().unwrap(),
+        mutex_key: lock.mutex_key.clone(),
+        version: lock.version.clone(),
+        new_version: new_version(),
+        lease_ms: 20_000,
+        data: None,
+    }
+}
+
+/// A release as the manager would send it.
+pub(crate) fn release(lock: &MutexLock) -> ReleaseRequest {
+    ReleaseRequest {
+        lock: lock.lock_id().unwrap(),
+        mutex_key: lock.mutex_key.clone(),
+        version: lock.version.clone(),
+        delete: lock.delete_on_release,
+        data: None,
     }
 }
 
