@@ -204,12 +204,11 @@ fn lost(lock: &MutexLock) -> Outcome {
 }
 
 /// Sends again what may help; none where the version is not current (any more).
-async fn patiently_known<F>(call: impl FnMut() -> F) -> Outcome<Option<MutexLock>>
+async fn patiently_known<F>(mut call: impl FnMut() -> F) -> Outcome<Option<MutexLock>>
 where
     F: Future<Output = Result<MutexLock, db_locks_core::LockError>>,
 {
-    let mut call = call;
-    let answer = patiently(|| {
+    patiently(|| {
         let answer = call();
         async {
             match answer.await {
@@ -218,8 +217,8 @@ where
                 Err(error) => Err(error),
             }
         }
-    });
-    answer.await
+    })
+    .await
 }
 
 /// I3: a version that is not current renews nothing.

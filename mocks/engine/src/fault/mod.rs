@@ -40,7 +40,7 @@ pub struct FaultPlan {
 pub struct FaultEffects {
     /// How long to wait.
     pub delay: Duration,
-    /// What takes the place of the answer, or of parts of it.
+    /// What takes the place of the answer, or of parts of it. Of two the first counts: its gaps are not filled from the other.
     pub replacement: Option<Replacement>,
     /// What the connection does.
     pub connection: Option<ConnectionFault>,
@@ -95,7 +95,7 @@ impl FaultPlan {
         let FaultEffects { delay, replacement, connection, bytes_per_second } =
             std::mem::take(&mut self.before);
         self.after.delay += delay;
-        self.after.replacement = Replacement::first(replacement, self.after.replacement.take());
+        self.after.replacement = replacement.or(self.after.replacement.take());
         self.after.connection = connection.or(self.after.connection);
         self.after.bytes_per_second = bytes_per_second.or(self.after.bytes_per_second);
         answer.wait = answer.wait.saturating_add(self.after.delay);
@@ -113,11 +113,6 @@ impl FaultPlan {
 }
 
 impl Replacement {
-    /// The first of two that is there; its gaps are not filled from the other.
-    fn first(one: Option<Replacement>, other: Option<Replacement>) -> Option<Replacement> {
-        one.or(other)
-    }
-
     /// What a fault answers where there is no other answer.
     #[must_use]
     pub fn whole(&self, rule: &str) -> (StatusCode, Vec<(HeaderName, HeaderValue)>, Bytes) {
@@ -139,7 +134,7 @@ impl FaultEffects {
     /// Adds what a later rule does: delays add up, of the rest the first counts.
     fn add(&mut self, other: FaultEffects) {
         self.delay = self.delay.saturating_add(other.delay);
-        self.replacement = Replacement::first(self.replacement.take(), other.replacement);
+        self.replacement = self.replacement.take().or(other.replacement);
         self.connection = self.connection.or(other.connection);
         self.bytes_per_second = self.bytes_per_second.or(other.bytes_per_second);
     }
