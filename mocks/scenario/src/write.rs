@@ -275,6 +275,22 @@ fn fits_block(text: &str) -> bool {
     !body.is_empty()
         && is_printable(text)
         && body.split('\n').all(|line| line.is_empty() || !line.trim().is_empty())
+        && is_closed_in_lines(text)
+}
+
+/// Whether each pair of braces is closed, on its own line: an open one would reach into what comes next in the file, and
+/// indentation would get into one of several lines.
+fn is_closed_in_lines(text: &str) -> bool {
+    let (mut from, found) = (0, directives(text));
+    for at in found {
+        if text.get(from..at.start).is_some_and(|gap| gap.contains("{{"))
+            || text.get(at.clone()).is_some_and(|directive| directive.contains('\n'))
+        {
+            return false;
+        }
+        from = at.end;
+    }
+    !text.get(from..).is_some_and(|rest| rest.contains("{{"))
 }
 
 /// In double quotes, with what cannot be shown escaped; directives stay as they are.
@@ -298,8 +314,11 @@ fn quoted(text: &str) -> String {
 }
 
 fn escape(out: &mut String, text: &str) {
+    let mut before = None;
     for c in text.chars() {
         match c {
+            // It opens nothing here, and must not in the file.
+            '{' if before == Some('{') => out.push_str("\\x7b"),
             '"' => out.push_str("\\\""),
             '\\' => out.push_str("\\\\"),
             '\n' => out.push_str("\\n"),
@@ -313,5 +332,6 @@ fn escape(out: &mut String, text: &str) {
                 let _ = write!(out, "\\u{:04x}", u32::from(c));
             }
         }
+        before = Some(c);
     }
 }

@@ -173,6 +173,11 @@ fn written_files_read_the_same() {
         "*/*",
         "a\u{2028}b",
         "end:",
+        // Found by fuzzing: braces that are not closed here reached into the rest of the file.
+        "{{NthReq\".+\"}",
+        "{{{{ `a",
+        "a\n{{/* open\n'{{.x}} \"b\" {{",
+        "{{.x}} {{ `raw\n lines` }}\n\"end\"\n",
     ];
     for text in texts {
         let mut scenario =

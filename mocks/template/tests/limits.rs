@@ -33,6 +33,25 @@ fn endless_loops_run_out_of_steps() {
     assert_eq!(limit_of("{{range 10}}x{{end}}", Limits::default().steps(100)), None);
 }
 
+/// Found by fuzzing: the standard library's own padding panics beyond 65,535.
+#[test]
+fn long_precisions_and_widths_print_that_many_digits() {
+    for (verb, argument, length) in [
+        ("%.888888x", "1.5", "0x1.".len() + 888_888 + "p+00".len()),
+        ("%.888888e", "1.5", "1.".len() + 888_888 + "e+00".len()),
+        ("%.888888f", "1.5", "1.".len() + 888_888),
+        ("%888888x", "1.5", 888_888),
+        ("%.888888d", "7", 888_888),
+        ("%888888q", "`a`", 888_888),
+    ] {
+        let text = format!("{{{{printf \"{verb}\" {argument}}}}}");
+        let template = Template::parse("t", &text, &functions()).unwrap();
+        let limits = Limits::default().output_bytes(1 << 20);
+        let printed = template.render_with(&Value::Nil, &mut Context::new().limits(limits)).unwrap();
+        assert_eq!(printed.len(), length, "{text}");
+    }
+}
+
 #[test]
 fn endless_recursion_runs_out_of_depth() {
     let text = r#"{{define "T"}}{{template "T" .}}{{end}}{{template "T" .}}"#;

@@ -171,11 +171,11 @@ fn hexadecimal(magnitude: f64, precision: Option<usize>) -> String {
             exponent += 1;
         }
     }
-    let all = format!("{:015x}", mantissa & ((1 << 60) - 1));
-    let fraction = match precision {
-        None => all.trim_end_matches('0').to_owned(),
-        Some(precision) => format!("{all:0<precision$}").get(..precision).unwrap_or("").to_owned(),
-    };
+    let mut fraction = format!("{:015x}", mantissa & ((1 << 60) - 1));
+    let length = precision.unwrap_or_else(|| fraction.trim_end_matches('0').len());
+    // Not by a width of `format!`, which has a limit of its own and panics beyond.
+    fraction.extend(std::iter::repeat_n('0', length.saturating_sub(fraction.len())));
+    fraction.truncate(length);
     let point = if fraction.is_empty() { "" } else { "." };
     let sign = if exponent < 0 { '-' } else { '+' };
     format!("0x{}{point}{fraction}p{sign}{:02}", mantissa >> 60, exponent.unsigned_abs())
