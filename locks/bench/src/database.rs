@@ -6,7 +6,7 @@ use std::time::Duration;
 use db_locks::{LocksConfig, RepositoryProvider};
 use mysql_async::prelude::Queryable;
 
-use crate::{Outcome, network};
+use crate::{Outcome, connect, network};
 
 /// Which of the five.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -120,7 +120,7 @@ impl Database {
             Kind::Sqlite => "a file, WAL, synchronous=NORMAL (as db-locks opens it)".to_string(),
             Kind::Dynamodb => "as the engine was started; cannot be asked".to_string(),
             Kind::Postgres => {
-                let client = postgres(self.address()).await?;
+                let client = connect::postgres(self.address()).await?;
                 let mut settings = Vec::new();
                 for name in ["fsync", "synchronous_commit"] {
                     let row = client.query_one(&format!("SHOW {name}"), &[]).await?;
@@ -129,15 +129,14 @@ impl Database {
                 settings.join(", ")
             }
             Kind::Mysql => {
-                let mut conn = mysql_async::Conn::new(mysql_async::Opts::from_url(self.address())?).await?;
+                let mut conn = connect::mysql(self.address()).await?;
                 let asked =
                     "SELECT CONCAT('innodb_flush_log_at_trx_commit=', @@innodb_flush_log_at_trx_commit,
                              ', innodb_flush_method=', @@innodb_flush_method)";
                 conn.query_first(asked).await?.unwrap_or_default()
             }
             Kind::Redis => {
-                let mut connection =
-                    redis::Client::open(self.address())?.get_multiplexed_async_connection().await?;
+                let mut connection = connect::redis(self.address()).await?;
                 let mut settings = Vec::new();
                 for name in ["appendonly", "appendfsync"] {
                     let (name, value): (String, String) =
@@ -148,14 +147,4 @@ impl Database {
             }
         })
     }
-}
-
-/// A connection of our own, beside db-locks.
-pub(crate) async fn postgres(url: &str) -> Outcome<tokio_postgres::Client> {
-    let (client, connection) = tokio_postgres::connect(url, tokio_postgres::NoTls).await?;
-    tokio::spawn(async move {
-        // Ends with the client.
-        let _ = connection.await;
-    });
-    Ok(client)
 }

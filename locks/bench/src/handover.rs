@@ -6,11 +6,11 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use mysql_async::prelude::Queryable;
 
 use crate::contest::{self, Contestant};
-use crate::database::{Database, Kind, postgres};
+use crate::database::{Database, Kind};
 use crate::naive::Connections;
 use crate::naive::dynamodb::Dynamo;
 use crate::stats::{Dice, median, millis, percentile};
-use crate::{Outcome, naive};
+use crate::{Outcome, connect, naive};
 
 const ROUNDS: usize = 100;
 /// Writes of the bare driver, for comparison.
@@ -65,7 +65,7 @@ async fn one_write(database: &Database) -> Outcome<i64> {
             }
         }
         Kind::Postgres => {
-            let client = postgres(database.address()).await?;
+            let client = connect::postgres(database.address()).await?;
             client
                 .batch_execute(
                     "DROP TABLE IF EXISTS db_locks_bench_one;
@@ -81,7 +81,7 @@ async fn one_write(database: &Database) -> Outcome<i64> {
             }
         }
         Kind::Mysql => {
-            let mut conn = mysql_async::Conn::new(mysql_async::Opts::from_url(database.address())?).await?;
+            let mut conn = connect::mysql(database.address()).await?;
             conn.query_drop("DROP TABLE IF EXISTS db_locks_bench_one").await?;
             conn.query_drop("CREATE TABLE db_locks_bench_one (id int PRIMARY KEY, n bigint)").await?;
             conn.query_drop("INSERT INTO db_locks_bench_one VALUES (1, 0)").await?;
@@ -93,8 +93,7 @@ async fn one_write(database: &Database) -> Outcome<i64> {
             }
         }
         Kind::Redis => {
-            let client = redis::Client::open(database.address())?;
-            let mut connection = client.get_multiplexed_async_connection().await?;
+            let mut connection = connect::redis(database.address()).await?;
             for _ in 0..WRITES {
                 pause(&mut dice).await;
                 let begun = Instant::now();

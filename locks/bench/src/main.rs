@@ -2,6 +2,7 @@
 //! are started and how the peers are installed; `docs/locks/figures.md` has what was measured.
 #![forbid(unsafe_code)]
 
+mod connect;
 mod contenders;
 mod contest;
 mod database;
@@ -49,6 +50,8 @@ async fn main() -> Outcome {
 }
 
 async fn run(arguments: Vec<String>) -> Outcome {
+    // Drivers disagree about whose cryptography is the default; an error means that somebody has chosen the same.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         [player::ROLE, url, key] => return player::play(url, key).await,
         [tls::COPY] => return pairs::over_tls(&std::env::var("DB_LOCKS_TEST_DYNAMODB_URL")?).await,

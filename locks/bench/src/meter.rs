@@ -8,9 +8,9 @@ use mysql_async::prelude::Queryable;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::Outcome;
-use crate::database::{Database, Kind, postgres};
+use crate::database::{Database, Kind};
 use crate::machine::Processes;
+use crate::{Outcome, connect};
 
 /// Asks one database; its own questions count little (one a reading).
 pub(crate) struct Meter {
@@ -57,15 +57,9 @@ impl Meter {
         };
         let source = match database.kind {
             Kind::Sqlite => Source::None,
-            Kind::Postgres => Source::Postgres(postgres(database.address()).await?),
-            Kind::Mysql => {
-                let options = mysql_async::Opts::from_url(database.address())?;
-                Source::Mysql(mysql_async::Conn::new(options).await?)
-            }
-            Kind::Redis => {
-                let client = redis::Client::open(database.address())?;
-                Source::Redis(client.get_multiplexed_async_connection().await?)
-            }
+            Kind::Postgres => Source::Postgres(connect::postgres(database.address()).await?),
+            Kind::Mysql => Source::Mysql(connect::mysql(database.address()).await?),
+            Kind::Redis => Source::Redis(connect::redis(database.address()).await?),
             Kind::Dynamodb => match database.address().strip_prefix("http://") {
                 Some(engine) => {
                     let count = Arc::new(AtomicU64::new(0));

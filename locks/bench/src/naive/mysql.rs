@@ -1,8 +1,8 @@
 //! On MySQL and MariaDB.
 
 use async_trait::async_trait;
+use mysql_async::Conn;
 use mysql_async::prelude::Queryable;
-use mysql_async::{Conn, Opts};
 
 use super::{Connections, LEASE_MS, Naive, now_ms};
 use crate::Outcome;
@@ -18,7 +18,7 @@ impl Mysql {
     }
 
     async fn connect(&self) -> Outcome<Conn> {
-        Ok(Conn::new(Opts::from_url(&self.url)?).await?)
+        crate::connect::mysql(&self.url).await
     }
 
     async fn write(&self, from: &str, to: &str, expires_ms: i64) -> Outcome<bool> {

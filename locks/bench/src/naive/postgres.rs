@@ -17,7 +17,7 @@ impl Postgres {
     }
 
     async fn connect(&self) -> Outcome<Client> {
-        crate::database::postgres(&self.url).await
+        crate::connect::postgres(&self.url).await
     }
 
     async fn write(&self, from: &str, to: &str, expires_ms: i64) -> Outcome<bool> {

@@ -19,7 +19,7 @@ impl Redis {
     }
 
     async fn connect(&self) -> Outcome<MultiplexedConnection> {
-        Ok(redis::Client::open(self.url.as_str())?.get_multiplexed_async_connection().await?)
+        crate::connect::redis(&self.url).await
     }
 
     async fn write(&self, from: &str, to: &str, expires_ms: i64) -> Outcome<bool> {
