@@ -46,11 +46,13 @@ pub fn name(text: &str) -> Option<String> {
 /// use api_mock_scenario::normalized_path;
 /// assert_eq!(normalized_path("v1//users/").as_deref(), Some("/v1/users"));
 /// assert_eq!(normalized_path("").as_deref(), Some("/"));
+/// assert_eq!(normalized_path("/a b / ").as_deref(), Some("/a b"));
 /// assert_eq!(normalized_path("/a/../../b"), None);
 /// ```
 #[must_use]
 pub fn normalized(text: &str) -> Option<String> {
-    let text = text.trim();
+    // What is behind the last part goes as a whole, so that a path that is stored is read as it is.
+    let text = text.trim_start().trim_end_matches(|c: char| c.is_whitespace() || c == '/' || c == '\\');
     let mut path = String::with_capacity(text.len() + 1);
     for part in text.split(['/', '\\']).filter(|part| !part.is_empty()) {
         let decoded = decode(part);
