@@ -8,6 +8,7 @@ use std::ffi::OsString;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, ExitCode};
 
+use crate::say::say;
 use db_locks::{LockError, LockResult};
 use rustix::process::{Pid, Signal};
 
@@ -31,13 +32,13 @@ pub(crate) fn become_program(mut args: impl Iterator<Item = OsString>) -> Option
     let parent = args.next()?.to_str()?.parse().ok().and_then(Pid::from_raw);
     let program = args.next()?;
     if rustix::process::set_parent_process_death_signal(Some(Signal::KILL)).is_err() {
-        eprintln!("db-locks: cannot bind the program's life to this one's; it will run all the same");
+        say!("db-locks: cannot bind the program's life to this one's; it will run all the same");
     }
     // The parent may have died before the kernel was asked.
     if rustix::process::getppid() != parent {
         return Some(ExitCode::from(128 + 9));
     }
     let error = Command::new(&program).args(args).exec();
-    eprintln!("db-locks: cannot run {}: {error}", program.to_string_lossy());
+    say!("db-locks: cannot run {}: {error}", program.to_string_lossy());
     Some(ExitCode::from(if error.kind() == std::io::ErrorKind::NotFound { 127 } else { 126 }))
 }

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use db_locks::{ErrorKind, LockError};
 
 use crate::args::Command;
+use crate::say::say;
 
 /// It worked: granted, renewed, released, found.
 pub(crate) const OK: u8 = 0;
@@ -78,7 +79,7 @@ pub(crate) fn code(error: &LockError) -> u8 {
 /// Says what went wrong, and gives its code.
 pub(crate) fn of_error(error: &LockError, offset: u8) -> ExitCode {
     let hint = if std::io::stderr().is_terminal() { hint(error.kind()) } else { "" };
-    eprintln!("db-locks: {}{hint}", error.chain());
+    say!("db-locks: {}{hint}", error.chain());
     ExitCode::from(offset + code(error))
 }
 

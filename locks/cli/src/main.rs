@@ -8,8 +8,10 @@ mod exec;
 mod exit;
 mod output;
 mod progress;
+mod say;
 mod signals;
 
+use crate::say::say;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
@@ -24,7 +26,7 @@ fn main() -> ExitCode {
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
-            eprintln!("db-locks: cannot start: {error}");
+            say!("db-locks: cannot start: {error}");
             return ExitCode::from(exit::FAILED);
         }
     };
@@ -42,5 +44,7 @@ fn main() -> ExitCode {
 fn init_logging() {
     let filter = tracing_subscriber::EnvFilter::try_from_default_env()
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    // It would complain of a closed stderr on stderr, and panic.
+    let words = tracing_subscriber::fmt().with_writer(std::io::stderr).log_internal_errors(false);
+    words.with_env_filter(filter).init();
 }

@@ -119,6 +119,23 @@ fn a_stolen_lock_ends_the_program_and_its_children() {
     assert!(!alive.exists(), "the program's child outlived the lock");
 }
 
+/// `eprintln!` panics then; the program would have run on without its lock.
+#[test]
+fn a_stolen_lock_ends_the_program_though_nobody_reads_what_is_said() {
+    let place = Place::new("sqlite");
+    let script = "touch started; while :; do sleep 0.05; done";
+    let mut child = run(&place, &["--key", "job", "--lease", "2"], &["sh", "-c", script])
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stderr.take());
+    wait_for(&place.folder().join("started"));
+    let held = place.json("get-mutex --key job");
+    place.json(&format!("release --key job --version {}", text(&held, "version")));
+    place.json("acquire --key job --lease 60 --wait 0");
+    assert_eq!(child.wait().unwrap().code(), Some(106));
+}
+
 #[test]
 fn the_program_dies_with_a_killed_runner() {
     let place = Place::new("sqlite");

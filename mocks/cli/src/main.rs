@@ -4,8 +4,10 @@
 mod args;
 mod commands;
 mod exit;
+mod say;
 mod settings;
 
+use crate::say::say;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
@@ -17,7 +19,7 @@ fn main() -> ExitCode {
     match commands::run(&cli) {
         Ok(code) => ExitCode::from(code),
         Err(failure) => {
-            eprintln!("api-mock-service: {failure}");
+            say!("api-mock-service: {failure}");
             ExitCode::from(failure.code)
         }
     }
@@ -27,5 +29,7 @@ fn main() -> ExitCode {
 fn init_logging() {
     let filter = tracing_subscriber::EnvFilter::try_from_default_env()
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    // It would complain of a closed stderr on stderr, and panic.
+    let words = tracing_subscriber::fmt().with_writer(std::io::stderr).log_internal_errors(false);
+    words.with_env_filter(filter).init();
 }

@@ -3,6 +3,7 @@
 use db_locks::{LockManager, LockResult, ReleaseLockOptionsBuilder};
 
 use crate::app::App;
+use crate::say::say;
 use crate::{exit, output};
 
 /// Which lock to release.
@@ -37,8 +38,6 @@ pub(crate) async fn run(args: &Args, app: &App) -> LockResult<u8> {
         return Ok(exit::OK);
     }
     output::done(app.json, "released", false, "not released")?;
-    eprintln!(
-        "db-locks: the version is not the current one: the lease ran out and somebody else took the lock"
-    );
+    say!("db-locks: the version is not the current one: the lease ran out and somebody else took the lock");
     Ok(exit::NOT_FOUND)
 }

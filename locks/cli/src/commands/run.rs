@@ -11,6 +11,7 @@ use tokio::process::{Child, Command};
 use tokio::time::Instant;
 
 use crate::app::App;
+use crate::say::say;
 use crate::{exec, exit, progress, signals};
 
 /// Which lock to hold, and what to run under it.
@@ -56,7 +57,7 @@ pub(crate) async fn run(args: &Args, app: &App) -> LockResult<u8> {
     let guard = match guard {
         Err(error @ LockError::NotGranted { .. }) => {
             locks.settled().await;
-            eprintln!("db-locks: {}", error.chain());
+            say!("db-locks: {}", error.chain());
             return Ok(args.not_granted_code);
         }
         guard => guard?,
@@ -64,7 +65,7 @@ pub(crate) async fn run(args: &Args, app: &App) -> LockResult<u8> {
     let result = run_under(args, &guard, &mut signals).await;
     let released = guard.release().await;
     if let Err(error) = released {
-        eprintln!("db-locks: the lock could not be released and will end with its lease: {}", error.chain());
+        say!("db-locks: the lock could not be released and will end with its lease: {}", error.chain());
     }
     result
 }
@@ -144,7 +145,7 @@ impl Running {
     async fn end(mut self, guard: &LockGuard, margin: Duration) -> LockResult<u8> {
         let why =
             guard.lost_now().map_or("the lease is about to end and cannot be renewed".to_string(), reason);
-        eprintln!("db-locks: ending the program: {why}");
+        say!("db-locks: ending the program: {why}");
         self.signal(Signal::TERM);
         // A stolen lock is lost already; its holder gets the same time as it would have had.
         let kill_at = match guard.lost_now() {

@@ -1,7 +1,7 @@
 //! `api-mock-service chaos`
 
 use std::hash::{BuildHasher, RandomState};
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -15,6 +15,7 @@ use http::{HeaderName, HeaderValue};
 use super::serve::store_options;
 use super::{Outcome, print};
 use crate::exit::{self, Failure};
+use crate::say::say;
 use crate::settings::Settings;
 
 /// Which service is tried, with what, and how often.
@@ -100,7 +101,7 @@ pub(crate) fn run_it(args: &Args, settings: &Settings) -> Outcome {
     let (store, skipped) =
         Store::open(store_options(settings)).map_err(|error| Failure::of(exit::FAILED, &error))?;
     for problem in &skipped {
-        eprintln!("api-mock-service: skipped {problem}");
+        say!("api-mock-service: skipped {problem}");
     }
     let mut contracts = of_group(&store, &args.group);
     contracts.retain(|contract| args.scenario.as_ref().is_none_or(|name| contract.scenario.name == *name));
@@ -114,7 +115,7 @@ pub(crate) fn run_it(args: &Args, settings: &Settings) -> Outcome {
         return Err(Failure::new(exit::USAGE, text));
     }
     if args.verbose {
-        contracts.iter().for_each(|contract| eprintln!("  {}", contract.address()));
+        contracts.iter().for_each(|contract| say!("  {}", contract.address()));
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let report = runtime.block_on(watched(&contracts, &args.base_url, options));
@@ -177,12 +178,17 @@ async fn watched(contracts: &[Contract], base_url: &str, options: RunOptions) ->
     loop {
         tokio::select! {
             report = &mut running => {
-                eprint!("\r\x1b[K");
+                show("");
                 return report;
             }
-            _ = ticks.tick() => eprint!("\r\x1b[K{}", line(&progress)),
+            _ = ticks.tick() => show(&line(&progress)),
         }
     }
+}
+
+/// In place of what the terminal's last line shows. A terminal that is gone is no reason to stop.
+fn show(line: &str) {
+    let _ = write!(std::io::stderr(), "\r\x1b[K{line}");
 }
 
 fn line(progress: &Progress) -> String {

@@ -10,6 +10,7 @@ use tokio::runtime::Handle;
 use super::serve::{engine_options, store_options};
 use super::{Outcome, print, recording};
 use crate::exit::{self, Failure};
+use crate::say::say;
 use crate::settings::Settings;
 
 /// What to import, and how.
@@ -69,7 +70,7 @@ pub(crate) fn run(args: &Args, settings: &Settings) -> Outcome {
     let (engine, skipped) = Engine::open(store_options(settings), engine_options(settings))
         .map_err(|error| Failure::of(exit::FAILED, &error))?;
     for problem in &skipped {
-        eprintln!("api-mock-service: skipped {problem}");
+        say!("api-mock-service: skipped {problem}");
     }
     let mut options = ImportOptions::default();
     options.location.clone_from(&source.location);
@@ -200,7 +201,7 @@ fn tell(report: &ImportReport, args: &Args) -> Result<(), Failure> {
         }
         print(text.as_bytes())?;
     }
-    eprintln!(
+    say!(
         "api-mock-service: {}{} scenarios added, {} changed, {} as they were, {} kept as somebody changed them, {} removed; {} notes",
         if args.dry_run { "would be: " } else { "" },
         report.added.len(),

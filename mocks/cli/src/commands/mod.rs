@@ -15,6 +15,7 @@ use std::io::Write;
 
 use crate::args::{Cli, Command, Flags};
 use crate::exit::{self, Failure};
+use crate::say::say;
 use crate::settings::{ConfigFile, Settings};
 
 /// The exit code of a command that did its work.
@@ -42,7 +43,7 @@ fn settings(flags: &Flags) -> Result<Settings, Failure> {
     let variable = |name: &str| std::env::var(name).ok();
     let settings = Settings::collect(flags, &variable, &file).map_err(wrong)?;
     for name in &settings.unknown {
-        eprintln!("api-mock-service: {}: {name} is not a setting, and is ignored", file.path.display());
+        say!("api-mock-service: {}: {name} is not a setting, and is ignored", file.path.display());
     }
     Ok(settings)
 }

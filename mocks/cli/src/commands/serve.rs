@@ -10,6 +10,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::{Outcome, recording};
 use crate::exit::{self, Failure};
+use crate::say::say;
 use crate::settings::{Settings, upstream};
 
 pub(crate) fn run(settings: &Settings) -> Outcome {
@@ -30,22 +31,22 @@ pub(crate) fn run(settings: &Settings) -> Outcome {
         let is_guarded = config.admin_token.is_some();
         let server = Server::bind(config, engine).await.map_err(cannot_start)?;
         let address = server.address();
-        eprintln!(
+        say!(
             "api-mock-service {} listens on {scheme}://{address} with {scenarios} scenarios of {}",
             env!("CARGO_PKG_VERSION"),
             settings.text("data_dir"),
         );
         if let Some(proxy) = server.proxy_address() {
-            eprintln!(
+            say!(
                 "  recording proxy on http://{proxy} ({}); for HTTPS, clients trust what `api-mock-service ca` prints",
                 settings.text("record_mode")
             );
         }
         if !settings.text("upstream").is_empty() {
-            eprintln!("  what no scenario answers goes to {}", settings.text("upstream"));
+            say!("  what no scenario answers goes to {}", settings.text("upstream"));
         }
         if !address.ip().is_loopback() && !is_guarded {
-            eprintln!(
+            say!(
                 "  others may reach this address, and the admin API asks for no token: see --admin-token-file"
             );
         }
@@ -57,7 +58,7 @@ pub(crate) fn run(settings: &Settings) -> Outcome {
             ended = &mut served => return Ok(code(ended)),
             _ = signals.next() => {}
         }
-        eprintln!("api-mock-service: ending; what runs has {} to end", settings.text("shutdown_timeout"));
+        say!("api-mock-service: ending; what runs has {} to end", settings.text("shutdown_timeout"));
         let _ = first.send(());
         tokio::select! {
             ended = &mut served => Ok(code(ended)),
@@ -73,7 +74,7 @@ fn code(ended: Ended) -> u8 {
     match ended {
         Ended::Clean => exit::OK,
         Ended::Cut { connections } => {
-            eprintln!("api-mock-service: cut {connections} connections off");
+            say!("api-mock-service: cut {connections} connections off");
             exit::CUT_OFF
         }
     }
@@ -146,7 +147,7 @@ fn identity(settings: &Settings) -> Result<Option<Identity>, StartError> {
     let folder = std::path::Path::new(settings.text("data_dir")).join(".tls");
     let host = settings.address().ip().to_string();
     let identity = Identity::kept_in(&folder, ["localhost", "127.0.0.1", "::1", &host])?;
-    eprintln!("api-mock-service: clients may trust {}", folder.join("cert.pem").display());
+    say!("api-mock-service: clients may trust {}", folder.join("cert.pem").display());
     Ok(Some(identity))
 }
 

@@ -7,6 +7,7 @@ use api_mock_scenario::{Format, GroupConfig, Scenario};
 
 use super::{Outcome, print};
 use crate::exit::{self, Failure};
+use crate::say::say;
 
 /// What to check.
 #[derive(Debug, clap::Args)]
@@ -41,7 +42,7 @@ pub(crate) fn run(args: &Args) -> Outcome {
         }
     }
     print(report.as_bytes())?;
-    eprintln!("api-mock-service: {good} scenarios are good, {bad} are not");
+    say!("api-mock-service: {good} scenarios are good, {bad} are not");
     match (good, bad) {
         (_, 1..) => Ok(exit::BAD_SCENARIO),
         (0, 0) => Err(Failure::new(exit::BAD_SCENARIO, "there is no scenario to check")),
