@@ -310,14 +310,14 @@ impl Inner {
     fn render(
         &self,
         live: &Live,
-        choice: &Choice<'_, Compiled>,
+        choice: &Choice<'_, '_, Compiled>,
         request: &Request,
         number: u64,
         now: Duration,
     ) -> Result<Answer, RenderProblem> {
         let compiled = choice.entry.data();
         let head = match compiled.plan(&self.functions)? {
-            Plan::Static(head) => head.clone(),
+            Plan::Static(head) => head.mine().clone(),
             plan => {
                 let data = compiled.ready(&self.functions).variables.data(
                     request,
@@ -347,8 +347,8 @@ impl Inner {
             body,
             wait: asked_wait(request).unwrap_or(head.wait).min(self.options.max_wait),
             count: choice.count,
-            scenario: compiled.name.clone(),
-            path: compiled.path.clone(),
+            scenario: head.name,
+            path: head.path,
             fault: None,
         })
     }

@@ -36,7 +36,13 @@ pub(crate) struct Head {
     pub(crate) headers: Arc<[(HeaderName, HeaderValue)]>,
     pub(crate) wait: Duration,
     pub(crate) body: Body,
+    /// Name and path of the scenario.
+    pub(crate) name: Arc<str>,
+    pub(crate) path: Arc<str>,
 }
+
+/// Longer bodies are not copied for each thread.
+const COPIED_BYTES: usize = 16 << 10;
 
 #[derive(Clone, Debug)]
 pub(crate) enum Body {
@@ -60,14 +66,48 @@ impl Head {
             Contents::Template(text) => Body::Bytes(Bytes::copy_from_slice(text.as_bytes())),
             Contents::Literal(bytes) => Body::Bytes(bytes.clone()),
         };
-        Ok(Head { status, headers: headers(scenario, name, path)?, wait, body })
+        Ok(Head {
+            status,
+            headers: headers(scenario, name, path)?,
+            wait,
+            body,
+            name: name.into(),
+            path: path.into(),
+        })
+    }
+
+    /// The same, sharing nothing that is counted, so that threads can clone their own.
+    pub(crate) fn detached(&self) -> Head {
+        let own = |(name, value): &(HeaderName, HeaderValue)| {
+            let detached = self::value_of(value.as_bytes());
+            // One that was a value is one.
+            (name_of(name), detached.unwrap_or_else(|| value.clone()))
+        };
+        let body = match &self.body {
+            Body::Bytes(bytes) if bytes.len() <= COPIED_BYTES => Body::Bytes(Bytes::copy_from_slice(bytes)),
+            body => body.clone(),
+        };
+        Head {
+            status: self.status,
+            headers: self.headers.iter().map(own).collect(),
+            wait: self.wait,
+            body,
+            name: (*self.name).into(),
+            path: (*self.path).into(),
+        }
     }
 }
 
-fn value(text: &str) -> Option<HeaderValue> {
-    match TYPES.iter().find(|known| **known == text) {
+/// The same name; those that nearly all answers have are constants.
+fn name_of(name: &HeaderName) -> HeaderName {
+    let constant = [SCENARIO, PATH].into_iter().find(|known| known == name);
+    constant.or_else(|| HeaderName::from_bytes(name.as_str().as_bytes()).ok()).unwrap_or_else(|| name.clone())
+}
+
+fn value_of(bytes: &[u8]) -> Option<HeaderValue> {
+    match TYPES.iter().find(|known| known.as_bytes() == bytes) {
         Some(known) => Some(HeaderValue::from_static(known)),
-        None => HeaderValue::from_bytes(text.as_bytes()).ok(),
+        None => HeaderValue::from_bytes(bytes).ok(),
     }
 }
 
@@ -80,7 +120,7 @@ fn headers(
     let mut headers = Vec::with_capacity(response.headers.len() + 3);
     let parse = |name: &str, value: &str| {
         let parsed = HeaderName::from_bytes(name.trim().as_bytes()).ok();
-        parsed.zip(self::value(value.trim())).ok_or_else(|| RenderProblem::Header(name.to_owned()))
+        parsed.zip(value_of(value.trim().as_bytes())).ok_or_else(|| RenderProblem::Header(name.to_owned()))
     };
     for (name, values) in response.headers.iter() {
         if NOT_OURS.iter().any(|other| name.trim().eq_ignore_ascii_case(other)) {
@@ -96,7 +136,8 @@ fn headers(
         headers.push(parse("content-type", &response.content_type)?);
     }
     for (known, text) in [(SCENARIO, name), (PATH, path)] {
-        let value = value(text.trim()).ok_or_else(|| RenderProblem::Header(known.to_string()))?;
+        let value =
+            value_of(text.trim().as_bytes()).ok_or_else(|| RenderProblem::Header(known.to_string()))?;
         headers.push((known, value));
     }
     Ok(headers.into())

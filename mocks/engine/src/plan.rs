@@ -13,6 +13,7 @@ use bytes::Bytes;
 
 use crate::block;
 use crate::head::{Body, Head};
+use crate::lanes::Lanes;
 use crate::problem::RenderProblem;
 use crate::text::{clean, marked, without};
 
@@ -25,7 +26,7 @@ const MEMORY: usize = 8;
 #[derive(Debug)]
 pub(crate) enum Plan {
     /// It is always the same.
-    Static(Head),
+    Static(Lanes<Head>),
     /// The body is rendered in its place, the rest apart.
     Split(Box<Split>),
     /// The file is rendered, then read.
@@ -49,7 +50,7 @@ pub(crate) struct Split {
     place: TextPlace,
     memory: [ArcSwapOption<Known>; MEMORY],
     /// What the rest is read as, where it has no directives and so is always the same.
-    fixed: OnceLock<Head>,
+    fixed: Lanes<OnceLock<Head>>,
 }
 
 /// A part of a file.
@@ -122,7 +123,7 @@ impl Plan {
     pub(crate) fn new(scenario: &Scenario, text: &str, functions: &Functions) -> Result<Plan, RenderProblem> {
         let Key { name, path } = Key::of(scenario);
         if !text.contains("{{") {
-            return Ok(Plan::Static(Head::new(scenario, name, path)?));
+            return Ok(Plan::fixed(&Head::new(scenario, name, path)?));
         }
         let (text, template) = template(scenario, text, functions)?;
         let text = &*text;
@@ -133,12 +134,16 @@ impl Plan {
         if found.iter().all(is_constant) {
             let state = || State::new(api_mock_datagen::Rng::seeded(0), epoch());
             let once = Rendering { name, path, data: &Value::Nil, limits: Limits::default(), state: &state };
-            return Ok(Plan::Static(whole.render(&once)?));
+            return Ok(Plan::fixed(&whole.render(&once)?));
         }
         match Layout::find(text).and_then(|layout| Split::new(&whole, text, &layout, name, functions)) {
             Some(split) => Ok(Plan::Split(Box::new(split))),
             None => Ok(Plan::Whole(whole)),
         }
+    }
+
+    fn fixed(head: &Head) -> Plan {
+        Plan::Static(Lanes::new(|| head.detached()))
     }
 
     /// The same, but never split; for comparison.
@@ -153,7 +158,7 @@ impl Plan {
     /// The head and the body of an answer.
     pub(crate) fn render(&self, rendering: &Rendering<'_>) -> Result<Head, RenderProblem> {
         match self {
-            Plan::Static(head) => Ok(head.clone()),
+            Plan::Static(head) => Ok(head.mine().clone()),
             Plan::Split(split) => split.render(rendering),
             Plan::Whole(whole) => whole.render(rendering),
         }
@@ -227,7 +232,7 @@ impl Split {
             after: Piece::new(name, after, functions)?,
             place,
             memory: Default::default(),
-            fixed: OnceLock::new(),
+            fixed: Lanes::new(OnceLock::new),
         };
         if let (Piece::Text(_), Piece::Text(_)) = (&split.before, &split.after) {
             // What is wrong with it should be said of the whole file.
@@ -247,7 +252,7 @@ impl Split {
 
     fn try_render(&self, rendering: &Rendering<'_>) -> Option<Head> {
         let mut state = (rendering.state)();
-        let fixed = self.fixed.get();
+        let fixed = self.fixed.mine().get();
         let mut rest = Vec::new();
         if fixed.is_none() {
             self.before.render(rendering, &mut state, &mut rest)?;
@@ -270,7 +275,7 @@ impl Split {
         };
         if let (None, Piece::Text(_), Piece::Text(_)) = (fixed, &self.before, &self.after) {
             // Another thread may have been faster, with the same.
-            let _ = self.fixed.set(head.clone());
+            let _ = self.fixed.mine().set(head.detached());
         }
         Some(Head { body: Body::Bytes(Bytes::from(body)), ..head })
     }
@@ -449,11 +454,9 @@ mod tests {
     fn a_file_with_constants_only_is_static() {
         let text = "method: GET\nname: n\npath: /\nresponse:\n  contents: |-\n    a {{`{{`}}b}}\n";
         let scenario = Scenario::parse(text, Format::Yaml).unwrap();
-        let Ok(Plan::Static(Head { body: Body::Bytes(bytes), .. })) =
-            Plan::new(&scenario, text, &functions())
-        else {
-            panic!("it is not static");
-        };
+        let plan = Plan::new(&scenario, text, &functions());
+        let Ok(Plan::Static(heads)) = plan else { panic!("it is not static") };
+        let Body::Bytes(bytes) = &heads.mine().body else { panic!("it has no body") };
         assert_eq!(&bytes[..], b"a {{b}}");
     }
 }

@@ -81,9 +81,9 @@ impl<T> Entry<T> {
 
 /// The scenario that answers a request.
 #[derive(Debug)]
-pub struct Choice<'r, T> {
+pub struct Choice<'i, 'r, T> {
     /// The scenario.
-    pub entry: Arc<Entry<T>>,
+    pub entry: &'i Arc<Entry<T>>,
     /// The values of its path variables, in the order of [`Entry::variables`].
     pub values: Vec<&'r str>,
     /// How often the scenarios that fit this request were used, this time included.
@@ -227,12 +227,12 @@ impl<T> Index<T> {
     ///
     /// # Errors
     /// None fits.
-    pub fn choose<'r>(
-        &self,
+    pub fn choose<'i, 'r>(
+        &'i self,
         request: &'r Request,
         now_ms: u64,
         mut predicate: impl FnMut(&Entry<T>, &[&'r str], u64) -> bool,
-    ) -> Result<Choice<'r, T>, Mismatch> {
+    ) -> Result<Choice<'i, 'r, T>, Mismatch> {
         let probe = Probe::new(request);
         let name = request.header(&SCENARIO);
         let segments = segments(&request.path);
@@ -251,26 +251,26 @@ impl<T> Index<T> {
         choice.ok_or_else(|| self.mismatch(&probe, name, &segments, &rejected))
     }
 
-    fn choose_of<'r>(
+    fn choose_of<'i, 'r>(
         &self,
-        terminal: &Terminal<T>,
+        terminal: &'i Terminal<T>,
         probe: &Probe<'r>,
         name: Option<&str>,
         values: &[&'r str],
         now_ms: u64,
         predicate: &mut impl FnMut(&Entry<T>, &[&'r str], u64) -> bool,
-    ) -> Option<Choice<'r, T>> {
+    ) -> Option<Choice<'i, 'r, T>> {
         let fits =
             |entry: &&Arc<Entry<T>>| name.is_none_or(|name| entry.key.name == name) && entry.rules.fit(probe);
-        let chosen = |entry: &Arc<Entry<T>>, others: u64| {
+        let chosen = |entry: &'i Arc<Entry<T>>, others: u64| {
             let turn = self.clock.fetch_add(1, Ordering::Relaxed) + 1;
             let count = entry.usage.use_once(turn, now_ms) + others;
-            Choice { entry: entry.clone(), values: values.to_vec(), count }
+            Choice { entry, values: values.to_vec(), count }
         };
         if let [entry] = terminal.entries.as_slice() {
             return fits(&entry).then(|| chosen(entry, 0));
         }
-        let mut candidates: Vec<&Arc<Entry<T>>> =
+        let mut candidates: Vec<&'i Arc<Entry<T>>> =
             match terminal.sieves.sift(&terminal.entries, |entry| &entry.rules, probe) {
                 Some(places) => {
                     places.into_iter().filter_map(|at| terminal.entries.get(at)).filter(fits).collect()
@@ -421,12 +421,12 @@ impl<T> Node<T> {
 
     /// Shows `found` the scenarios of all paths that match, the most special path first, until it
     /// says that it is done.
-    fn visit<'r>(
-        &self,
+    fn visit<'i, 'r>(
+        &'i self,
         path: &'r str,
         segments: &[(usize, &'r str)],
         values: &mut Vec<&'r str>,
-        found: &mut impl FnMut(&Terminal<T>, &[&'r str]) -> bool,
+        found: &mut impl FnMut(&'i Terminal<T>, &[&'r str]) -> bool,
     ) -> bool {
         let Some(((at, segment), rest)) = segments.split_first() else {
             return self.here.as_ref().is_some_and(|terminal| found(terminal, values));

@@ -163,7 +163,7 @@ async fn connection(
 }
 
 async fn serve<S: Socket>(stream: S, shared: Shared) {
-    let (activity, idle) = (Arc::new(Activity::default()), shared.idle);
+    let (activity, idle) = (Arc::new(Activity::new(Arc::clone(&shared.rim))), shared.idle);
     converse(stream, shared, &activity).await;
     // All that held the socket is gone; a fault may have kept it.
     if let Some((socket, sabotage)) = activity.sabotaged() {
@@ -172,15 +172,16 @@ async fn serve<S: Socket>(stream: S, shared: Shared) {
 }
 
 async fn converse<S: Socket>(stream: S, shared: Shared, activity: &Arc<Activity>) {
-    let Shared { rim, http, idle, shutdown } = shared;
+    let Shared { http, idle, shutdown, .. } = shared;
     let io = TokioIo::new(Watched::new(stream, Arc::clone(activity)));
     let service = service_fn(|request: Request<Incoming>| {
-        let (rim, in_flight) = (Arc::clone(&rim), activity.enter());
+        let in_flight = activity.enter();
         async move {
             let (is_head, version) = (request.method() == Method::HEAD, request.version());
-            let mut answer = rim.answer(request).await;
+            let mut answer = in_flight.rim().answer(request).await;
             if let Some(fault) = answer.extensions_mut().remove::<WireFault>() {
-                let begun = fault::begin(fault, answer, is_head, version, in_flight.activity(), rim.bounds());
+                let bounds = in_flight.rim().bounds();
+                let begun = fault::begin(fault, answer, is_head, version, in_flight.activity(), bounds);
                 return Box::pin(begun).await;
             }
             drop(in_flight);

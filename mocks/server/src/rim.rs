@@ -164,7 +164,7 @@ impl Rim {
         self.metrics.note_playback(begun);
         match answered {
             Ok(answer) => {
-                self.metrics.answered.inc();
+                self.metrics.note_answered();
                 if let Some(plan) = &answer.fault {
                     self.metrics.note_faults(plan);
                 }

@@ -11,10 +11,12 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Sleep;
 
 use crate::fault::{Sabotage, Socket};
+use crate::rim::Rim;
 
 /// Shared by a connection's socket, its requests, and the watchdog.
-#[derive(Default)]
 pub(crate) struct Activity {
+    /// Here, so that a request counts one thing that it shares, and none that connections of other threads count too.
+    rim: Arc<Rim>,
     /// Grows with each request head and each write that the client took. Bytes that only trickle in do not count.
     progress: AtomicU64,
     in_flight: AtomicUsize,
@@ -26,6 +28,19 @@ pub(crate) struct Activity {
 }
 
 impl Activity {
+    /// Of a connection to this.
+    pub(crate) fn new(rim: Arc<Rim>) -> Self {
+        Activity {
+            rim,
+            progress: AtomicU64::new(0),
+            in_flight: AtomicUsize::new(0),
+            ending: AtomicBool::new(false),
+            sabotage: Mutex::default(),
+            is_sabotaged: AtomicBool::new(false),
+            socket: Mutex::default(),
+        }
+    }
+
     /// A request begins; it ends when the answer is handed over.
     pub(crate) fn enter(self: &Arc<Self>) -> InFlight {
         self.progress.fetch_add(1, Ordering::Relaxed);
@@ -67,6 +82,10 @@ impl Activity {
 pub(crate) struct InFlight(Arc<Activity>);
 
 impl InFlight {
+    pub(crate) fn rim(&self) -> &Rim {
+        &self.0.rim
+    }
+
     /// The connection's.
     pub(crate) fn activity(&self) -> &Activity {
         &self.0

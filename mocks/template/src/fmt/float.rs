@@ -113,6 +113,8 @@ fn fixed(magnitude: f64, precision: Option<usize>) -> String {
 
 /// The shorter of the two forms, without trailing zeros.
 fn general(magnitude: f64, precision: Option<usize>) -> String {
+    // More digits are all zeros, which would only be made to be taken off again.
+    let precision = precision.map(|precision| precision.min(1100));
     let (mut digits, exponent) = match precision {
         None => scientific(magnitude, None),
         Some(precision) => scientific(magnitude, Some(precision.max(1) - 1)),
