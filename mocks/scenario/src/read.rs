@@ -5,7 +5,7 @@ use base64::engine::general_purpose::GeneralPurpose;
 use base64::engine::{DecodePaddingMode, GeneralPurposeConfig};
 use bytes::Bytes;
 
-use crate::directive::Neutral;
+use crate::directive::{Neutral, directives};
 use crate::error::{Problem, ScenarioError};
 use crate::model::{Contents, Extra, RequestRules, ResponsePlan, Scenario, Status, Wait};
 use crate::node::{Kind, Node, Reader, line_of};
@@ -361,7 +361,8 @@ impl Fields<'_> {
         let (field, expected) = ("response.status_code", "a status from 200 to 599");
         let Some(node) = node.get("status_code") else { return Ok(Status::default()) };
         let text = self.scalar(node, field, expected)?;
-        if text.contains("{{") && self.lenient {
+        // Braces that nothing closes are no directive.
+        if self.lenient && !directives(&text).is_empty() {
             return Ok(Status::Template(text));
         }
         Status::read(&text).map(Status::Fixed).ok_or_else(|| self.expected(node, field, expected, &text))
@@ -371,7 +372,7 @@ impl Fields<'_> {
         let (field, expected) = ("wait_before_reply", "a duration such as 300ms, 1.5s or 1m30s");
         let Some(node) = root.get(field) else { return Ok(Wait::default()) };
         let text = self.scalar(node, field, expected)?;
-        if text.contains("{{") && self.lenient {
+        if self.lenient && !directives(&text).is_empty() {
             return Ok(Wait::Template(text));
         }
         Wait::read(&text).map(Wait::Fixed).ok_or_else(|| self.expected(node, field, expected, &text))

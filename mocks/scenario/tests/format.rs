@@ -200,6 +200,14 @@ fn written_files_read_the_same() {
     }
 }
 
+/// Found by fuzzing: it was taken for a template, and could not be read again.
+#[test]
+fn a_status_with_open_braces_is_none() {
+    let file = "method: GET\nname: n\npath: /\nresponse:\n  contents: '{{.x}}'\n  status_code: ";
+    assert!(Scenario::parse(&format!("{file}2{{{{els ]}}\n"), Format::Yaml).is_err());
+    assert!(matches!(read(&format!("{file}'{{{{.s}}}}'\n")).response.status_code, Status::Template(_)));
+}
+
 #[test]
 fn bytes_are_written_as_base64_and_text_stays_readable() {
     let mut scenario =
