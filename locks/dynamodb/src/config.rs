@@ -31,7 +31,7 @@ pub(crate) async fn client(config: &LocksConfig) -> LockResult<Client> {
     validate(config)?;
     let endpoint = endpoint(config)?;
     let builder = match &endpoint {
-        Some(endpoint) if endpoint.is_loopback && !has_credentials() => local(config),
+        Some(endpoint) if endpoint.is_loopback && !has_credentials() => local(config, endpoint),
         _ => from_environment(config, endpoint.as_ref()).await?,
     };
     let mut builder = builder
@@ -127,8 +127,10 @@ fn region(config: &LocksConfig) -> Option<Region> {
 }
 
 /// A local engine, which takes any credentials.
-fn local(config: &LocksConfig) -> aws_sdk_dynamodb::config::Builder {
-    aws_sdk_dynamodb::Config::builder()
+fn local(config: &LocksConfig, endpoint: &Endpoint) -> aws_sdk_dynamodb::config::Builder {
+    let builder = aws_sdk_dynamodb::Config::builder();
+    let builder = if endpoint.is_plain { builder } else { builder.http_client(https()) };
+    builder
         .behavior_version(BehaviorVersion::latest())
         .region(region(config).unwrap_or_else(|| Region::new(LOCAL_REGION)))
         .credentials_provider(Credentials::new("local", "local", None, None, "db-locks local engine"))
@@ -197,5 +199,19 @@ mod tests {
         assert!(error.to_string().starts_with("semaphores_table_name: "), "{error}");
         config.semaphores_table_name = Some("abc".into());
         assert!(validate(&config).is_ok());
+    }
+
+    /// There is one for each kind of endpoint: the SDK's own default is left out.
+    #[tokio::test]
+    async fn a_local_engine_behind_tls_is_asked_too() {
+        let mut config = LocksConfig::new("t");
+        config.server_error_retries_limit = Some(0);
+        for scheme in ["http", "https"] {
+            // Nobody listens there.
+            config.ddb_endpoint_url = Some(format!("{scheme}://127.0.0.1:1"));
+            let error = client(&config).await.unwrap().list_tables().send().await.unwrap_err();
+            let words = format!("{error:?}");
+            assert!(words.contains("ConnectionRefused"), "{scheme}: {words}");
+        }
     }
 }
