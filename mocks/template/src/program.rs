@@ -150,6 +150,8 @@ pub(crate) struct Program {
     pub(crate) by_name: HashMap<Box<str>, usize>,
     pub(crate) missing_key: MissingKey,
     pub(crate) no_value: Box<str>,
+    /// Whether anything of the caller's is called, which may look at the data.
+    pub(crate) has_calls: bool,
 }
 
 impl Program {
@@ -176,6 +178,8 @@ impl Program {
             for (name, target) in &mut unit.targets {
                 *target = self.by_name.get(name).copied();
             }
+            let calls_value = |op: &Op| matches!(op, Op::Builtin { builtin: Builtin::Call, .. });
+            self.has_calls |= !unit.functions.is_empty() || unit.ops.iter().any(calls_value);
         }
     }
 }

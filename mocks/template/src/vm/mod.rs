@@ -25,7 +25,7 @@ pub(crate) fn render(
     context: &mut Context<'_>,
     sink: Sink,
 ) -> (Sink, Result<(), RenderError>) {
-    context.set_root(data.clone());
+    context.set_root(if program.has_calls { data.clone() } else { Value::Nil });
     let limits = context.current_limits();
     let mut machine = Machine {
         program,
