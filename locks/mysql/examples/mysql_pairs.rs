@@ -1,7 +1,7 @@
 //! Prints how many acquire + release pairs a second MySQL or MariaDB does here: for this store, for the bare driver that
 //! sends the same statements, for the bare driver with the smallest statement that could be an acquire, and for a design
 //! that connects for each call and reads before it writes.
-//! `cargo run --release -p db-locks-mysql --example mysql_pairs [SECONDS]`, with `DB_LOCKS_TEST_MYSQL_URL` or `DATABASE_URL` set.
+//! `cargo run --release -p db-locks-mysql --example mysql_pairs [SECONDS [many]]`, with `DB_LOCKS_TEST_MYSQL_URL` or `DATABASE_URL` set.
 
 use std::error::Error;
 use std::sync::Arc;
@@ -22,7 +22,8 @@ const KEYS: u32 = 100;
 
 #[tokio::main]
 async fn main() -> Outcome {
-    let seconds = std::env::args().nth(1).map_or(Ok(3.0), |text| text.parse())?;
+    let (seconds, only_many) = (std::env::args().nth(1), std::env::args().nth(2).as_deref() == Some("many"));
+    let seconds = seconds.map_or(Ok(3.0), |text| text.parse())?;
     let lasts = Duration::from_secs_f64(seconds);
     let url = std::env::var("DB_LOCKS_TEST_MYSQL_URL").or_else(|_| std::env::var("DATABASE_URL"))?;
     let mut config = LocksConfig::new("bench");
@@ -30,6 +31,9 @@ async fn main() -> Outcome {
     let repository = MysqlRepository::connect(&config).await?;
 
     many(&url, lasts).await?;
+    if only_many {
+        return Ok(());
+    }
     // The first grant of a key makes its row, by another way.
     store_pairs(&repository, mutex, 1, lasts / 4).await?;
     // Twice, so that one can see what the machine's own unrest is.
@@ -61,14 +65,15 @@ async fn many(url: &str, lasts: Duration) -> Outcome {
     const TURNS: usize = 5;
     let more = if url.contains('?') { "&" } else { "?" };
     let mut config = LocksConfig::new("bench");
-    config.database_url = Some(url.to_string());
-    let together = MysqlRepository::connect(&config).await?;
-    let before = sessions(url).await?;
-    store_pairs(&together, task, 256, lasts).await?;
-    let used = sessions(url).await? - before + 1;
     config.database_url = Some(format!("{url}{more}group_commit=false"));
     let apart = MysqlRepository::connect(&config).await?;
+    // The first grant of a key makes its row, by another way, on more connections.
     store_pairs(&apart, task, 256, lasts / 4).await?;
+    config.database_url = Some(url.to_string());
+    let before = sessions(url).await?;
+    let together = MysqlRepository::connect(&config).await?;
+    store_pairs(&together, task, 256, lasts).await?;
+    let used = sessions(url).await? - before;
     store_pairs(&together, task, 1, lasts / 4).await?;
     let mut turns = Vec::new();
     for _ in 0..TURNS {

@@ -1,9 +1,11 @@
 //! Group commit: what gathers while others are on their way goes in one transaction, see [`db_locks_core::combine`].
 
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use db_locks_core::combine::{self, Answer, Batches, Limits, Reply, SendTogether};
+use db_locks_core::eager::Worth;
 use db_locks_core::{AcquireRequest, Acquired, LockId, LockResult, MutexLock, ReleaseRequest, RenewRequest};
 use mysql_async::Row;
 use tokio::runtime::Handle;
@@ -73,9 +75,35 @@ impl SendTogether for Sender {
     }
 }
 
+/// Tries to do all in one statement; answers when. None: nothing was done, for one of them at least is not of the usual kind.
+async fn all(
+    server: &Server,
+    task: Task<'_>,
+    worth: &Worth,
+    sql: impl FnOnce() -> Option<String>,
+) -> LockResult<Option<u64>> {
+    if !server.knows_blocks.load(Ordering::Relaxed) || !worth.is_worth_a_try() {
+        return Ok(None);
+    }
+    let Some(sql) = sql() else { return Ok(None) };
+    let now_us = codec::number(server.batch(task, &sql).await?.into_iter().next().unwrap_or_default())?;
+    if now_us == 0 {
+        worth.was_in_vain();
+        return Ok(None);
+    }
+    worth.paid_off();
+    Ok(Some(now_us))
+}
+
 async fn acquire(server: &Server, asks: &[AcquireRequest]) -> LockResult<Vec<Option<Acquired>>> {
     let sent = Instant::now();
-    let results = server.batch(Task::general("acquiring"), &server.sql.together.acquire(asks)).await?;
+    let task = Task::general("acquiring");
+    if let Some(now_us) = all(server, task, &server.usual_acquires, || server.sql.usual.acquire(asks)).await?
+    {
+        let granted = |ask: &AcquireRequest| codec::granted_anew(ask, now_us).into_lock(&ask.lock, sent);
+        return Ok(asks.iter().map(|ask| Some(Acquired::Granted(granted(ask)))).collect());
+    }
+    let results = server.batch(task, &server.sql.together.acquire(asks)).await?;
     let (done, now_us) = codec::done(results.into_iter().next_back().unwrap_or_default(), asks.len())?;
     let granted = |(ask, done): (&AcquireRequest, bool)| {
         done.then(|| Acquired::Granted(codec::granted_anew(ask, now_us).into_lock(&ask.lock, sent)))
@@ -99,7 +127,12 @@ pub(crate) async fn renew(server: &Server, asks: &[RenewRequest]) -> LockResult<
 }
 
 async fn release(server: &Server, asks: &[ReleaseRequest]) -> LockResult<Vec<Option<bool>>> {
-    let results = server.batch(Task::general("releasing"), &server.sql.together.release(asks)).await?;
+    let task = Task::general("releasing");
+    let usual = || Some(server.sql.usual.release(asks));
+    if all(server, task, &server.usual_releases, usual).await?.is_some() {
+        return Ok(asks.iter().map(|_| Some(true)).collect());
+    }
+    let results = server.batch(task, &server.sql.together.release(asks)).await?;
     let (done, _) = codec::done(results.into_iter().next_back().unwrap_or_default(), asks.len())?;
     Ok(done.into_iter().map(|done| done.then_some(true)).collect())
 }

@@ -113,7 +113,12 @@ pub(crate) fn done(mut rows: Vec<Row>, requests: usize) -> LockResult<(Vec<bool>
 }
 
 /// Reads the one number that a procedure answers.
-pub(crate) fn status(mut rows: Vec<Row>) -> LockResult<u8> {
+pub(crate) fn status(rows: Vec<Row>) -> LockResult<u8> {
+    number(rows)
+}
+
+/// Reads one number.
+pub(crate) fn number<T: FromValue>(mut rows: Vec<Row>) -> LockResult<T> {
     let mut row = rows.pop().ok_or_else(|| malformed("no row", 0))?;
     column(&mut row, 0)
 }

@@ -7,6 +7,7 @@
 //! | `pool` | connections: at most so many, none that is in doubt |
 //! | `statements` | one `CALL` an operation; the rules themselves are the stored procedures of `migrations/` |
 //! | `together` | the SQL of many operations in one transaction |
+//! | `usual` | the same in one statement, where all are of the usual kind |
 //! | `batch` | which calls go together |
 //! | `server` | one statement, or one message of several, in time |
 //! | `codec` | rows to records |
@@ -27,5 +28,6 @@ mod repository;
 mod server;
 mod statements;
 mod together;
+mod usual;
 
 pub use repository::MysqlRepository;

@@ -1,9 +1,10 @@
 //! One statement, or one message of several, within the time that there is for it.
 
 use std::future::Future;
+use std::sync::atomic::AtomicBool;
 
 use db_locks_core::LockResult;
-use db_locks_core::eager::Eager;
+use db_locks_core::eager::{Eager, Worth};
 use mysql_async::{Row, Value};
 
 use crate::config::Settings;
@@ -20,6 +21,11 @@ pub(crate) struct Server {
     pub(crate) pool: Pool,
     pub(crate) sql: Statements,
     pub(crate) eager: Eager,
+    /// It is MariaDB, which knows blocks outside of procedures.
+    pub(crate) knows_blocks: AtomicBool,
+    /// Whether batches of acquires, and of releases, are hoped to be of the usual kind.
+    pub(crate) usual_acquires: Worth,
+    pub(crate) usual_releases: Worth,
 }
 
 impl Server {
@@ -29,6 +35,9 @@ impl Server {
             sql: Statements::new(&settings.tables),
             settings,
             eager: Eager::default(),
+            knows_blocks: AtomicBool::new(false),
+            usual_acquires: Worth::default(),
+            usual_releases: Worth::default(),
         }
     }
 
@@ -53,7 +62,7 @@ impl Server {
                 }
             }
         };
-        self.bounded(task, attempts).await
+        self.bounded(task, attempts, Some(&self.eager)).await
     }
 
     /// Sends several statements as one message, in the same way; the rows of each that has a result with columns.
@@ -75,16 +84,22 @@ impl Server {
                 }
             }
         };
-        self.bounded(task, attempts).await
+        // Not awake: others have something to do meanwhile, and the server too.
+        self.bounded(task, attempts, None).await
     }
 
     async fn bounded<T>(
         &self,
         task: Task<'_>,
         work: impl Future<Output = Result<T, Fault>>,
+        awake: Option<&Eager>,
     ) -> LockResult<T> {
         let timeout = self.settings.request_timeout;
-        let reply = self.eager.wait(tokio::time::timeout(timeout, work), tokio::task::yield_now).await;
+        let work = tokio::time::timeout(timeout, work);
+        let reply = match awake {
+            Some(eager) => eager.wait(work, tokio::task::yield_now).await,
+            None => work.await,
+        };
         let outcome = reply.unwrap_or(Err(Fault::Answer(timeout)));
         outcome.map_err(|fault| fault.into_lock_error(&self.settings.place, task))
     }

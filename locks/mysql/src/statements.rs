@@ -7,6 +7,7 @@ use mysql_async::Value;
 use crate::codec::SLOT_COLUMNS;
 use crate::config::Tables;
 use crate::together::Together;
+use crate::usual::Usual;
 
 /// The server's clock in microseconds since 1970. `SYSDATE` is the time now; `NOW` would be the statement's beginning,
 /// before it waited for a row.
@@ -34,6 +35,8 @@ pub(crate) struct Statements {
     pub(crate) renew_procedure: String,
     /// Many operations in one transaction.
     pub(crate) together: Together,
+    /// The same where all are of the usual kind, for MariaDB.
+    pub(crate) usual: Usual,
     /// Forgets waiters and processes that are gone for good.
     pub(crate) purge: [String; 2],
 }
@@ -78,6 +81,7 @@ impl Statements {
             read_fenced: crate::fenced::read_sql(mutexes),
             renew_procedure: format!("`{mutexes}_renew_v1`"),
             together: Together::new(tables),
+            usual: Usual::new(tables),
             purge: [
                 format!("DELETE FROM `{waiters}` WHERE deadline_us < {NOW_US} - 60000000 LIMIT 1000"),
                 format!("DELETE FROM `{clients}` WHERE deadline_us < {NOW_US} - 60000000 LIMIT 1000"),
@@ -123,15 +127,7 @@ pub(crate) fn append_call(sql: &mut String, procedure: &str, arguments: &[Value]
 /// A value written out, strings as hexadecimal digits.
 pub(crate) fn append_value(sql: &mut String, value: &Value) {
     match value {
-        Value::Bytes(bytes) if bytes.is_empty() => sql.push_str("''"),
-        Value::Bytes(bytes) => {
-            sql.push_str("x'");
-            bytes.iter().for_each(|byte| {
-                // Writing to a string cannot fail.
-                let _ = write!(sql, "{byte:02x}");
-            });
-            sql.push('\'');
-        }
+        Value::Bytes(bytes) => append_bytes(sql, bytes),
         Value::Int(number) => {
             let _ = write!(sql, "{number}");
         }
@@ -140,6 +136,20 @@ pub(crate) fn append_value(sql: &mut String, value: &Value) {
         }
         _ => sql.push_str("NULL"),
     }
+}
+
+/// Bytes as hexadecimal digits.
+pub(crate) fn append_bytes(sql: &mut String, bytes: &[u8]) {
+    const DIGITS: [char; 16] =
+        ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'a', 'b', 'c', 'd', 'e', 'f'];
+    if bytes.is_empty() {
+        return sql.push_str("''");
+    }
+    sql.push_str("x'");
+    sql.extend(
+        bytes.iter().flat_map(|byte| [DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]),
+    );
+    sql.push('\'');
 }
 
 #[cfg(test)]

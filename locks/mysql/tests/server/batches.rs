@@ -3,7 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use db_locks_core::{AcquireRequest, Acquired, LockRepository, LockResult, MutexLock, MutexRepository};
+use db_locks_core::models::new_version;
+use db_locks_core::{
+    AcquireRequest, Acquired, ErrorKind, LockRepository, LockResult, MutexLock, MutexRepository,
+};
 use db_locks_mysql::MysqlRepository;
 use mysql_async::prelude::Queryable;
 use tokio::task::{JoinHandle, JoinSet};
@@ -158,7 +161,7 @@ async fn a_member_that_goes_away_leaves_no_lock() {
     let mut watch = plain_client(&database.url).await;
     let waiting = format!(
         "SELECT COUNT(*) FROM information_schema.processlist \
-         WHERE db = '{}' AND state LIKE 'Waiting for table%' AND info LIKE '%SKIP LOCKED%'",
+         WHERE db = '{}' AND state LIKE 'Waiting for table%' AND info LIKE '%db_locks_now%'",
         database.name
     );
     while watch.query_first::<i64, _>(&waiting).await.unwrap() < Some(1) {
@@ -178,5 +181,81 @@ async fn a_member_that_goes_away_leaves_no_lock() {
     })
     .await
     .expect("nobody holds it, and it is not free");
+    database.drop().await;
+}
+
+/// What is not of the usual kind goes the careful way, and so does all that is in a batch with it: to the same end.
+#[tokio::test]
+async fn unusual_members_get_what_they_would_get_alone() {
+    let database = Database::new().await;
+    let store = database.connect().await;
+    let mut asks = asks(&store, 40).await;
+    let mut last = Vec::new();
+    for ask in &asks[..4] {
+        let held = granted(&store, &AcquireRequest { data: Some("kept".to_string()), ..ask.clone() }).await;
+        assert!(store.release(&release(&held)).await.unwrap());
+        last.push(held);
+    }
+    for ask in &mut asks {
+        ask.version = new_version();
+    }
+    // Data is kept that is not to be replaced; a deleted one comes back; one is new, one is held, one goes at its release.
+    asks[0].data = Some("new".to_string());
+    asks[0].replace_data = false;
+    asks[2].data = Some("new".to_string());
+    assert_eq!(store.delete_mutex(&asks[3].lock, &last[3].version).await.unwrap(), 1);
+    asks[4].lock = mutex("never seen");
+    let theirs = granted(&store, &ask(&asks[5].lock)).await;
+    asks[6].delete_on_release = true;
+    asks[7].data = Some("".to_string());
+    asks[8].data = Some("''é\\".to_string());
+    let calls: Vec<_> = asks.iter().map(|ask| start(&store, ask)).collect();
+    let mut held = Vec::new();
+    for (number, call) in calls.into_iter().enumerate() {
+        match call.await.unwrap().unwrap() {
+            Acquired::Granted(lock) => held.push(lock),
+            Acquired::Busy(_) => {
+                assert_eq!(number, 5);
+                held.push(theirs.clone());
+            }
+        }
+    }
+    let data = |number: usize| held[number].data.as_deref();
+    assert_eq!((data(0), data(1), data(2), data(3)), (Some("kept"), Some("kept"), Some("new"), None));
+    assert_eq!((data(7), data(8), data(9)), (Some(""), Some("''é\\"), None));
+    for (lock, last) in held.iter().zip(&last) {
+        assert!(lock.fencing_token > last.fencing_token);
+    }
+    for (lock, ask) in held.iter().zip(&asks) {
+        let stored = store.get_mutex(&ask.lock).await.unwrap();
+        assert_eq!((&stored.version, &stored.data, stored.locked), (&lock.version, &lock.data, true));
+    }
+
+    let mut requests: Vec<_> = held.iter().map(release).collect();
+    requests[9].version = new_version();
+    requests[10].data = Some("left".to_string());
+    requests[11].delete = true;
+    requests[12].lock = mutex("nowhere");
+    requests[12].mutex_key = "nowhere".to_string();
+    let calls = requests.iter().map(|request| {
+        let (store, request) = (store.clone(), request.clone());
+        async move { store.release(&request).await }
+    });
+    for (number, released) in all(calls.collect()).await.into_iter().enumerate() {
+        match number {
+            9 => assert!(!released.unwrap()),
+            12 => assert_eq!(released.unwrap_err().kind(), ErrorKind::NotFound),
+            _ => assert!(released.unwrap(), "{number}"),
+        }
+    }
+    for (number, ask) in asks.iter().enumerate() {
+        match (store.get_mutex(&ask.lock).await, number) {
+            (Ok(stored), 9 | 12) => assert!(stored.locked, "{number}"),
+            (Ok(stored), 10) => assert_eq!((stored.locked, stored.data.as_deref()), (false, Some("left"))),
+            (gone, 6 | 11) => assert_eq!(gone.unwrap_err().kind(), ErrorKind::NotFound),
+            (stored, _) => assert!(!stored.unwrap().locked, "{number}"),
+        }
+    }
+    assert_eq!(store.get_mutex(&mutex("nowhere")).await.unwrap_err().kind(), ErrorKind::NotFound);
     database.drop().await;
 }
