@@ -3,11 +3,12 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use db_locks_core::combine::{self, Answer, Batches, Limits, Reply, SendTogether, Task};
+use db_locks_core::combine::{self, Answer, Batches, Gather, Limits, Reply, SendTogether, Task};
 use db_locks_core::{
     AcquireRequest, Acquired, LockError, LockId, LockRecord, LockResult, MutexLock, ReleaseRequest,
     RenewRequest,
 };
+use futures_util::future::join;
 use tokio::runtime::Handle;
 use tokio::task::{JoinSet, yield_now};
 use tokio::time::timeout;
@@ -15,7 +16,7 @@ use tokio_postgres::Row;
 
 use crate::codec::{self, record};
 use crate::pool::{Connections, Param};
-use crate::repository::named_slot;
+use crate::repository::{named_slot, signed};
 use crate::statements::{Statement, Statements};
 
 /// What a batch is sent with.
@@ -23,6 +24,7 @@ pub(crate) struct Sender {
     pub(crate) connections: Arc<Connections>,
     pub(crate) statements: Arc<Statements>,
     pub(crate) durable_release: bool,
+    pub(crate) client_id: String,
 }
 
 /// The tasks that send; ended with the repository.
@@ -50,14 +52,14 @@ pub(crate) async fn within<A>(longest: Duration, answer: Answer<A>) -> Option<Op
     timeout(longest, answer).await.ok()
 }
 
-/// Whether an acquire may be part of a batch: one that is granted, if it is, without looking at anything but the mutex's own row.
+/// Whether an acquire may be part of a batch: one that is granted, if it is, without looking at anything but the lock's own rows.
 pub(crate) fn can_gather(request: &AcquireRequest) -> bool {
-    !request.lock.is_semaphore() && !request.only_if_exists && !request.reentrant
+    !request.only_if_exists && !request.reentrant
 }
 
 impl Sender {
     async fn rows(&self, doing: &str, of: &Statement, params: &[Param<'_>]) -> LockResult<Vec<Row>> {
-        self.connections.query(doing, of, params).await
+        self.connections.query_asleep(doing, of, params).await
     }
 
     /// Renews many; those that could not be renewed on the spot are none.
@@ -80,10 +82,13 @@ impl Sender {
         asks.iter().zip(rows).map(renewed).collect()
     }
 
-    async fn granted(&self, asks: &[AcquireRequest]) -> LockResult<Vec<Option<Acquired>>> {
+    async fn granted(&self, asks: &[&AcquireRequest]) -> LockResult<Vec<Option<Acquired>>> {
+        if asks.is_empty() {
+            return Ok(Vec::new());
+        }
         let sent = Instant::now();
-        let all = |field: fn(&AcquireRequest) -> &str| asks.iter().map(field).collect::<Vec<&str>>();
-        let flags = |field: fn(&AcquireRequest) -> bool| asks.iter().map(field).collect::<Vec<bool>>();
+        let all = |field: fn(&AcquireRequest) -> &str| asks.iter().map(|r| field(r)).collect::<Vec<&str>>();
+        let flags = |field: fn(&AcquireRequest) -> bool| asks.iter().map(|r| field(r)).collect::<Vec<bool>>();
         let (tenants, keys) = (all(|r| r.lock.tenant()), all(|r| r.lock.key()));
         let (versions, owners) = (all(|r| &r.version), all(|r| &r.owner));
         let leases: Vec<i64> = asks.iter().map(|r| r.lease_ms).collect();
@@ -92,14 +97,42 @@ impl Sender {
         let params: [Param<'_>; 8] = [&tenants, &keys, &versions, &owners, &leases, &data, &replace, &delete];
         let rows = self.rows("acquire", &self.statements.acquire_many, &params).await?;
         let rows = by_place(asks.len(), rows)?;
-        let granted = |(ask, row): (&AcquireRequest, Option<Row>)| {
+        let granted = |(ask, row): (&&AcquireRequest, Option<Row>)| {
             row.map(|row| Ok(Acquired::Granted(grant(ask, &row)?.into_lock(&ask.lock, sent)))).transpose()
         };
         asks.iter().zip(rows).map(granted).collect()
     }
 
-    async fn released(&self, asks: &[ReleaseRequest]) -> LockResult<Vec<Option<bool>>> {
-        let all = |field: fn(&ReleaseRequest) -> &str| asks.iter().map(field).collect::<Vec<&str>>();
+    async fn slots_granted(&self, asks: &[&AcquireRequest]) -> LockResult<Vec<Option<Acquired>>> {
+        if asks.is_empty() {
+            return Ok(Vec::new());
+        }
+        let sent = Instant::now();
+        let all = |field: fn(&AcquireRequest) -> &str| asks.iter().map(|r| field(r)).collect::<Vec<&str>>();
+        let flags = |field: fn(&AcquireRequest) -> bool| asks.iter().map(|r| field(r)).collect::<Vec<bool>>();
+        let (tenants, keys) = (all(|r| r.lock.tenant()), all(|r| r.lock.key()));
+        let (versions, owners) = (all(|r| &r.version), all(|r| &r.owner));
+        let leases: Vec<i64> = asks.iter().map(|r| r.lease_ms).collect();
+        let sizes: Vec<Option<i32>> = asks.iter().map(|r| r.max_size.map(signed)).collect();
+        let data: Vec<Option<&str>> = asks.iter().map(|r| r.data.as_deref()).collect();
+        let (named, fair) = (flags(|r| r.named_by_version), flags(|r| r.fair));
+        let (replace, delete) = (flags(|r| r.replace_data), flags(|r| r.delete_on_release));
+        let head: [Param<'_>; 6] = [&tenants, &keys, &versions, &owners, &leases, &sizes];
+        let tail: [Param<'_>; 6] = [&named, &data, &replace, &delete, &fair, &self.client_id];
+        let params = [head, tail].concat();
+        let rows = self.rows("acquire", &self.statements.slot_acquire_many, &params).await?;
+        let rows = by_place(asks.len(), rows)?;
+        let granted = |(ask, row): (&&AcquireRequest, Option<Row>)| {
+            row.map(|row| Ok(Acquired::Granted(record(&row, 1)?.into_lock(&ask.lock, sent)))).transpose()
+        };
+        asks.iter().zip(rows).map(granted).collect()
+    }
+
+    async fn released(&self, asks: &[&ReleaseRequest]) -> LockResult<Vec<Option<bool>>> {
+        if asks.is_empty() {
+            return Ok(Vec::new());
+        }
+        let all = |field: fn(&ReleaseRequest) -> &str| asks.iter().map(|r| field(r)).collect::<Vec<&str>>();
         let (tenants, keys) = (all(|r| r.lock.tenant()), all(|r| r.lock.key()));
         let versions = all(|r| &r.version);
         let delete: Vec<bool> = asks.iter().map(|r| r.delete).collect();
@@ -109,6 +142,39 @@ impl Sender {
         let done = by_place(asks.len(), rows)?;
         Ok(done.into_iter().map(|row| row.map(|_| true)).collect())
     }
+
+    async fn slots_released(&self, asks: &[&ReleaseRequest]) -> LockResult<Vec<Option<bool>>> {
+        if asks.is_empty() {
+            return Ok(Vec::new());
+        }
+        let all = |field: fn(&ReleaseRequest) -> &str| asks.iter().map(|r| field(r)).collect::<Vec<&str>>();
+        let (tenants, keys) = (all(|r| r.lock.tenant()), all(|r| r.lock.key()));
+        let slots: Vec<i32> = asks.iter().map(|r| named_slot(&r.lock, &r.mutex_key, &r.version)).collect();
+        let versions = all(|r| &r.version);
+        let delete: Vec<bool> = asks.iter().map(|r| r.delete).collect();
+        let data: Vec<Option<&str>> = asks.iter().map(|r| r.data.as_deref()).collect();
+        let params: [Param<'_>; 7] =
+            [&tenants, &keys, &slots, &versions, &delete, &data, &self.durable_release];
+        let rows = self.rows("release", &self.statements.slot_release_many, &params).await?;
+        let done = by_place(asks.len(), rows)?;
+        Ok(done.into_iter().map(|row| row.map(|_| true)).collect())
+    }
+}
+
+/// The mutexes among these, and the slots: each kind goes in a statement of its own.
+fn kinds<Q: Gather>(asks: &[Q]) -> (Vec<&Q>, Vec<&Q>) {
+    asks.iter().partition(|ask| !ask.lock().is_semaphore())
+}
+
+/// What each is told of both, in their order.
+fn of_both<Q: Gather, T>(
+    asks: &[Q],
+    mutexes: Vec<Reply<LockResult<T>>>,
+    slots: Vec<Reply<LockResult<T>>>,
+) -> Vec<Reply<LockResult<T>>> {
+    let (mut mutexes, mut slots) = (mutexes.into_iter(), slots.into_iter());
+    let next = |ask: &Q| if ask.lock().is_semaphore() { slots.next() } else { mutexes.next() };
+    asks.iter().map(next).map(|reply| reply.unwrap_or(Reply::Alone)).collect()
 }
 
 /// The rows of an answer, each at the place of the request that it answers: its number, from 1, is in the first column.
@@ -125,7 +191,9 @@ fn by_place(requests: usize, rows: Vec<Row>) -> LockResult<Vec<Option<Row>>> {
 
 impl SendTogether for Sender {
     async fn acquire(&self, asks: &[AcquireRequest]) -> Vec<Reply<LockResult<Acquired>>> {
-        combine::told(asks.len(), self.granted(asks).await)
+        let (mutexes, slots) = kinds(asks);
+        let (granted, slots_granted) = join(self.granted(&mutexes), self.slots_granted(&slots)).await;
+        of_both(asks, combine::told(mutexes.len(), granted), combine::told(slots.len(), slots_granted))
     }
 
     async fn renew(&self, asks: &[RenewRequest]) -> Vec<Reply<LockResult<MutexLock>>> {
@@ -133,12 +201,16 @@ impl SendTogether for Sender {
     }
 
     async fn release(&self, asks: &[ReleaseRequest]) -> Vec<Reply<LockResult<bool>>> {
-        combine::told(asks.len(), self.released(asks).await)
+        let (mutexes, slots) = kinds(asks);
+        let (released, slots_released) = join(self.released(&mutexes), self.slots_released(&slots)).await;
+        of_both(asks, combine::told(mutexes.len(), released), combine::told(slots.len(), slots_released))
     }
 
     async fn abandon(&self, lock: &LockId, version: &str) {
         let params: [Param<'_>; 3] = [&lock.tenant(), &lock.key(), &version];
-        if let Err(error) = self.rows("abandon", &self.statements.abandon, &params).await {
+        let statement =
+            if lock.is_semaphore() { &self.statements.slot_abandon } else { &self.statements.abandon };
+        if let Err(error) = self.rows("abandon", statement, &params).await {
             tracing::warn!(%lock, error = error.chain(), "a grant that nobody waits for lasts until its lease ends");
         }
     }

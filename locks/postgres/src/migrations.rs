@@ -24,7 +24,7 @@ struct Migration {
 }
 
 /// In the order in which they are applied. What has been released is never changed, only added to.
-const MIGRATIONS: [Migration; 4] = [
+const MIGRATIONS: [Migration; 5] = [
     Migration {
         version: "00000000000001",
         name: "00000000000001_create_locks",
@@ -44,6 +44,11 @@ const MIGRATIONS: [Migration; 4] = [
         version: "00000000000004",
         name: "00000000000004_create_batches",
         up: include_str!("../migrations/00000000000004_create_batches/up.sql"),
+    },
+    Migration {
+        version: "00000000000005",
+        name: "00000000000005_create_slot_batches",
+        up: include_str!("../migrations/00000000000005_create_slot_batches/up.sql"),
     },
 ];
 

@@ -94,8 +94,21 @@ impl Connections {
         statement: &Statement,
         params: &[Param<'_>],
     ) -> LockResult<Vec<Row>> {
+        self.eager.wait(self.query_asleep(doing, statement, params), tokio::task::yield_now).await
+    }
+
+    /// The same for many callers at once: their tasks have something to do meanwhile, and so has the server, so nobody waits awake.
+    ///
+    /// # Errors
+    /// As [`Self::query`].
+    pub(crate) async fn query_asleep(
+        &self,
+        doing: &str,
+        statement: &Statement,
+        params: &[Param<'_>],
+    ) -> LockResult<Vec<Row>> {
         let prepare = self.prepare;
-        let answer = self.with_client(doing, self.request_timeout, async |client: &mut ClientWrapper| {
+        self.with_client(doing, self.request_timeout, async |client: &mut ClientWrapper| {
             if prepare {
                 let prepared = client.prepare_typed_cached(&statement.sql, &statement.types).await?;
                 client.query(&prepared, params).await
@@ -104,8 +117,8 @@ impl Connections {
                     params.iter().copied().zip(statement.types.iter().cloned()).collect();
                 client.query_typed(&statement.sql, &params).await
             }
-        });
-        self.eager.wait(answer, tokio::task::yield_now).await
+        })
+        .await
     }
 
     /// Asks for a sign of life.

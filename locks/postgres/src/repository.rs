@@ -70,14 +70,15 @@ impl PostgresRepository {
         let tls = tls::connector(&settings).await?;
         let connections = Arc::new(Connections::new(&settings, tls.clone())?);
         let statements = Arc::new(Statements::new(&settings.names));
+        let random = new_version().replace('-', "");
+        let client_id = format!("{}_{random}", if settings.listen { "dbl" } else { "poll" });
         let sender = || Sender {
             connections: Arc::clone(&connections),
             statements: Arc::clone(&statements),
             durable_release: settings.durable_release,
+            client_id: client_id.clone(),
         };
         let limits = if settings.group_commit { Limits::default() } else { Limits::none() };
-        let random = new_version().replace('-', "");
-        let client_id = format!("{}_{random}", if settings.listen { "dbl" } else { "poll" });
         let repository = Self {
             batches: batch::batches(limits, sender()),
             sender: sender(),
@@ -277,9 +278,6 @@ impl LockRepository for PostgresRepository {
 
     async fn renew(&self, request: &RenewRequest) -> LockResult<MutexLock> {
         let alone = self.renew_alone(request);
-        if request.lock.is_semaphore() {
-            return alone.await;
-        }
         self.batches.renewals.call(request, |answer| within(self.longest, answer), alone).await
     }
 
@@ -314,8 +312,9 @@ impl LockRepository for PostgresRepository {
 
     async fn release(&self, request: &ReleaseRequest) -> LockResult<bool> {
         let alone = self.release_alone(request);
-        let names_a_slot = named_slot(&request.lock, &request.mutex_key, &request.version) != -1;
-        if request.lock.is_semaphore() || names_a_slot {
+        let slot = named_slot(&request.lock, &request.mutex_key, &request.version);
+        // What names no slot of this lock, or a slot of a mutex, is refused.
+        if slot == -2 || (slot != -1 && !request.lock.is_semaphore()) {
             return alone.await;
         }
         self.batches.releases.call(request, |answer| within(self.longest, answer), alone).await

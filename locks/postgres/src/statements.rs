@@ -26,6 +26,8 @@ pub(crate) struct Statements {
     pub(crate) acquire_many: Statement,
     pub(crate) renew_free: Statement,
     pub(crate) release_many: Statement,
+    pub(crate) slot_acquire_many: Statement,
+    pub(crate) slot_release_many: Statement,
     pub(crate) release: Statement,
     pub(crate) slot_release: Statement,
     pub(crate) abandon: Statement,
@@ -69,6 +71,8 @@ impl Statements {
             acquire_many: call(mutexes, "acquire_many", &[acquires_types()], ""),
             renew_free: call(mutexes, "renew_free", &[renewals_types()], ""),
             release_many: call(mutexes, "release_many", &[releases_types()], ""),
+            slot_acquire_many: call(mutexes, "slot_acquire_many", &[slot_acquires_types()], &ttls),
+            slot_release_many: call(mutexes, "slot_release_many", &[slot_releases_types()], ""),
             // tenant, key, slot, version, delete, data, durable
             release: call(mutexes, "release", &[release_types()], ""),
             slot_release: call(mutexes, "slot_release", &[release_types()], ""),
@@ -144,6 +148,19 @@ fn acquires_types() -> Vec<Type> {
 fn releases_types() -> Vec<Type> {
     let texts = vec![Type::TEXT_ARRAY; 3];
     [texts, vec![Type::BOOL_ARRAY, Type::TEXT_ARRAY, Type::BOOL]].concat()
+}
+
+/// tenants, keys, versions, owners, leases, max_sizes, named_by_version, data, replace_data, delete_on_release, fair, client
+fn slot_acquires_types() -> Vec<Type> {
+    let (texts, bools) = (vec![Type::TEXT_ARRAY; 4], vec![Type::BOOL_ARRAY; 3]);
+    let middle = vec![Type::INT8_ARRAY, Type::INT4_ARRAY, Type::BOOL_ARRAY, Type::TEXT_ARRAY];
+    [texts, middle, bools, vec![Type::TEXT]].concat()
+}
+
+/// tenants, keys, slots, versions, delete, data, durable
+fn slot_releases_types() -> Vec<Type> {
+    let head = vec![Type::TEXT_ARRAY, Type::TEXT_ARRAY, Type::INT4_ARRAY, Type::TEXT_ARRAY];
+    [head, vec![Type::BOOL_ARRAY, Type::TEXT_ARRAY, Type::BOOL]].concat()
 }
 
 fn release_types() -> Vec<Type> {

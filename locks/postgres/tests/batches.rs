@@ -11,7 +11,7 @@ use db_locks_core::{
 };
 use db_locks_postgres::PostgresRepository;
 use futures_util::future::join_all;
-use support::{CountingProxy, Schema, ask, granted, mutex, release, renewal};
+use support::{CountingProxy, Schema, ask, granted, mutex, release, renewal, semaphore};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
@@ -212,5 +212,79 @@ async fn an_unknown_outcome_is_resolved_by_each_member() {
         assert_eq!((lock.mutex_key.as_str(), &lock.version), (ask.lock.key(), &ask.version));
     }
     assert!(unknown > 20, "only {unknown} members were in what was cut");
+    schema.drop().await;
+}
+
+#[tokio::test]
+async fn many_slots_are_few_round_trips() {
+    let schema = Schema::new().await;
+    let proxy = CountingProxy::before(&schema.url("")).await;
+    let store = PostgresRepository::connect(&db_locks_core::LocksConfig {
+        database_url: Some(proxy.url.clone()),
+        ..schema.config("")
+    })
+    .await
+    .unwrap();
+    let pools: Vec<_> = (0..MANY).map(|number| semaphore(&format!("pool {number}"))).collect();
+    for pool in &pools {
+        let held = granted(&store, &ask(pool)).await;
+        assert!(store.release(&release(&held)).await.unwrap());
+    }
+    proxy.round_trips();
+    let asks: Vec<_> = pools.iter().map(ask).collect();
+    let held: Vec<_> = join_all(asks.iter().map(|ask| store.acquire(ask)))
+        .await
+        .into_iter()
+        .map(|acquired| match acquired.unwrap() {
+            Acquired::Granted(lock) => lock,
+            Acquired::Busy(busy) => panic!("refused: {busy:?}"),
+        })
+        .collect();
+    // New connections included.
+    assert!(proxy.round_trips() < MANY / 4, "acquires");
+    let requests: Vec<_> = held.iter().map(renewal).collect();
+    let renewed = join_all(requests.iter().map(|request| store.renew(request))).await;
+    assert!(proxy.round_trips() < MANY / 4, "renewals");
+    let releases: Vec<_> = renewed.into_iter().map(|renewed| release(&renewed.unwrap())).collect();
+    let released = join_all(releases.iter().map(|request| store.release(request))).await;
+    assert!(released.into_iter().all(|released| released.unwrap()));
+    assert!(proxy.round_trips() < MANY / 4, "releases");
+    schema.drop().await;
+}
+
+/// The function for one slot does not wait for the disk when it refuses. In a batch others may have been granted theirs.
+#[tokio::test]
+async fn a_refusal_makes_the_grants_beside_it_no_less_durable() {
+    let schema = Schema::new().await;
+    let store = schema.connect("").await;
+    let pools = [semaphore("full"), semaphore("free")];
+    for _ in 0..2 {
+        granted(&store, &ask(&pools[0])).await;
+    }
+    let held = granted(&store, &ask(&pools[1])).await;
+    assert!(store.release(&release(&held)).await.unwrap());
+    let admin = &schema.admin;
+    admin.batch_execute("BEGIN; SET LOCAL synchronous_commit = on").await.unwrap();
+    let both = |value: &str| format!("ARRAY[{value}, {value}]");
+    let call = format!(
+        "SELECT o_index FROM mutexes_slot_acquire_many({}, ARRAY['free', 'full'], ARRAY['v1', 'v2'], {}, {}::bigint[], {}, {}, \
+         {}::text[], {}, {}, {}, 'c', 15000, 400, 100, 100)",
+        both("'tenant'"),
+        both("'o'"),
+        both("60000"),
+        both("2"),
+        both("false"),
+        both("NULL"),
+        both("true"),
+        both("false"),
+        both("true"),
+    );
+    let done: Vec<i64> =
+        admin.query(&call, &[]).await.unwrap().iter().map(|row| row.get::<_, i64>(0)).collect();
+    assert_eq!(done, [1]);
+    let setting: String =
+        admin.query_one("SELECT current_setting('synchronous_commit')", &[]).await.unwrap().get(0);
+    assert_eq!(setting, "on");
+    admin.batch_execute("ROLLBACK").await.unwrap();
     schema.drop().await;
 }

@@ -11,13 +11,15 @@ use db_locks_postgres::PostgresRepository;
 use support::{Schema, ask, granted, mutex, plain_client, release, renewal, semaphore, server_url};
 use tokio::time::timeout;
 
-const UP: [&str; 4] = [
+const UP: [&str; 5] = [
     include_str!("../migrations/00000000000001_create_locks/up.sql"),
     include_str!("../migrations/00000000000002_create_functions/up.sql"),
     include_str!("../migrations/00000000000003_create_fenced/up.sql"),
     include_str!("../migrations/00000000000004_create_batches/up.sql"),
+    include_str!("../migrations/00000000000005_create_slot_batches/up.sql"),
 ];
-const DOWN: [&str; 4] = [
+const DOWN: [&str; 5] = [
+    include_str!("../migrations/00000000000005_create_slot_batches/down.sql"),
     include_str!("../migrations/00000000000004_create_batches/down.sql"),
     include_str!("../migrations/00000000000003_create_fenced/down.sql"),
     include_str!("../migrations/00000000000002_create_functions/down.sql"),
@@ -43,7 +45,8 @@ async fn missing_tables_are_an_error_that_names_the_remedy() {
             "00000000000001_create_locks",
             "00000000000002_create_functions",
             "00000000000003_create_fenced",
-            "00000000000004_create_batches"
+            "00000000000004_create_batches",
+            "00000000000005_create_slot_batches"
         ]
     );
     granted(&store, &ask(&mutex("one"))).await;

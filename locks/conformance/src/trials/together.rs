@@ -20,6 +20,7 @@ suite![
     stale_versions_renew_nothing,
     expired_ones_are_not_renewed: needs(ServerClock),
     retries_get_the_same_grants,
+    slots_are_told_apart,
 ];
 
 const MANY: usize = 48;
@@ -240,6 +241,66 @@ async fn retries_get_the_same_grants(f: Fixture) -> Outcome {
     let second = hold_all(&f.store, &asks).await?;
     for (first, second) in first.iter().zip(&second) {
         check_eq!((&first.version, first.fencing_token), (&second.version, second.fencing_token));
+    }
+    Ok(())
+}
+
+/// Slots of many semaphores: some are held by others, some handles are stale.
+async fn slots_are_told_apart(f: Fixture) -> Outcome {
+    let mut asks = Vec::with_capacity(MANY);
+    for number in 0..MANY {
+        let asked = ask(&f.semaphore(&format!("key {number}"))?).size(2).data(&format!("data {number}"));
+        let held = asked.anew().data("older").granted(&f.store).await?;
+        f.release(&held).await?;
+        asks.push(asked);
+    }
+    // Every third semaphore is full, and in every second of the others there is one slot left.
+    let other = f.another().await?;
+    let mut theirs = Vec::new();
+    for (number, asked) in asks.iter().enumerate() {
+        for _ in 0..if number % 3 == 0 { 2 } else { number % 2 } {
+            theirs.push(asked.anew().owner("other").granted(&other).await?);
+        }
+    }
+    let mut held = Vec::new();
+    for (number, (asked, answer)) in asks.iter().zip(acquire_all(&f.store, &asks).await?).enumerate() {
+        match answer? {
+            Acquired::Granted(lock) => {
+                check!(number % 3 != 0, "of key {number}, which is full");
+                let (key, data) = (asked.0.lock.slot_key((number % 2) as u32), asked.0.data.clone());
+                check_eq!((lock.mutex_key.clone(), lock.version.clone()), (key, asked.0.version.clone()));
+                check_eq!(lock.data, data, "of key {number}");
+                let before =
+                    theirs.iter().filter(|lock| lock.semaphore_key.as_deref() == Some(asked.0.lock.key()));
+                let before = before.map(|lock| lock.fencing_token).max().flatten();
+                check!(lock.fencing_token > before, "{:?} after {before:?}", lock.fencing_token);
+                held.push(lock);
+            }
+            Acquired::Busy(_) => check_eq!(number % 3, 0, "of key {number}"),
+        }
+    }
+    let mut renewed = Vec::new();
+    for (lock, (version, answer)) in held.iter().zip(renew_all(&f.store, &held).await?) {
+        let now = answer?;
+        check_eq!(
+            (&now.mutex_key, &now.version, now.fencing_token),
+            (&lock.mutex_key, &version, lock.fencing_token)
+        );
+        renewed.push(now);
+    }
+    let mut handles = renewed.clone();
+    for lock in handles.iter_mut().step_by(3) {
+        lock.version = new_version();
+    }
+    for (place, released) in release_all(&f.store, &handles).await?.into_iter().enumerate() {
+        check_eq!(released?, place % 3 != 0, "of {}", handles[place].mutex_key);
+        let id = handles[place].lock_id()?;
+        let slots = f.store.get_semaphore_mutexes(&id).await?;
+        let slot = slots.iter().find(|slot| slot.mutex_key == handles[place].mutex_key);
+        check_eq!(slot.map(|slot| slot.locked), Some(place % 3 == 0), "{}", handles[place].mutex_key);
+    }
+    for lock in &theirs {
+        f.release(lock).await?;
     }
     Ok(())
 }

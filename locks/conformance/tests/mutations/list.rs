@@ -62,6 +62,7 @@ const TOGETHER_WAITER: &str = "together::nobody_passes_a_waiter";
 const TOGETHER_RELEASE: &str = "together::stale_versions_release_nothing";
 const TOGETHER_RENEW: &str = "together::stale_versions_renew_nothing";
 const TOGETHER_EXPIRED: &str = "together::expired_ones_are_not_renewed";
+const TOGETHER_SLOTS: &str = "together::slots_are_told_apart";
 const OLDER_TOKENS: &str = "fenced::older_tokens_are_refused";
 
 const SQLITE: &[Entry] = &[
@@ -249,6 +250,19 @@ const POSTGRES: &[Entry] = &[
         "batch_renews_expired_leases",
         TOGETHER_EXPIRED,
         &[("WHERE m.ctid = u.place AND m.expires_at_us > v_now_us\n", "WHERE m.ctid = u.place\n")],
+    ),
+    (
+        "batch_of_slots_mixes_up_its_answers",
+        TOGETHER_SLOTS,
+        &[("RETURN QUERY SELECT i::bigint,", "RETURN QUERY SELECT (1 + cardinality(p_keys) - i)::bigint,")],
+    ),
+    (
+        "batch_of_slots_releases_any_version",
+        TOGETHER_SLOTS,
+        &[(
+            "p_delete[i], p_data[i],\n                true) = 0 THEN",
+            "p_delete[i], p_data[i],\n                true) >= 0 THEN",
+        )],
     ),
 ];
 

@@ -24,7 +24,8 @@ use crate::proxy::{self, Found, Language};
 
 const POSTGRES: &str = concat!(
     include_str!("../../../postgres/migrations/00000000000002_create_functions/up.sql"),
-    include_str!("../../../postgres/migrations/00000000000004_create_batches/up.sql")
+    include_str!("../../../postgres/migrations/00000000000004_create_batches/up.sql"),
+    include_str!("../../../postgres/migrations/00000000000005_create_slot_batches/up.sql")
 );
 const MYSQL: &str = include_str!("../../../mysql/migrations/00000000000002_create_procedures/up.sql");
 
