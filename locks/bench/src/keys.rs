@@ -7,7 +7,7 @@ use db_locks::{AcquireLockOptionsBuilder, LockManager, Locks, MutexLockBuilder, 
 use tokio::task::JoinSet;
 
 use crate::Outcome;
-use crate::database::Database;
+use crate::database::{Database, Kind};
 use crate::stats::{Dice, median, millis, percentile};
 
 const FEW: u64 = 100;
@@ -59,6 +59,10 @@ async fn table(database: &Database, name: &str, keys: u64) -> Outcome<Locks> {
     config.mutexes_table_name = Some(format!("bench_{name}"));
     config.semaphores_table_name = Some(format!("bench_{name}_semaphores"));
     config.waiters_table_name = Some(format!("bench_{name}_waiters"));
+    if database.kind == Kind::Sqlite {
+        // In a file of its own: what one connection writes to a file makes the other's page cache cold.
+        config.database_url = Some(format!("{}-{name}", database.url));
+    }
     let locks = Locks::build(database.provider(), &config, &Registry::new()).await?;
     // Present from an earlier run, if the last one is.
     if locks.manager().get_mutex(&key(keys - 1)).await.is_ok() {

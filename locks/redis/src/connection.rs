@@ -94,13 +94,13 @@ impl Link {
         matches!(self, Self::Single(_))
     }
 
-    /// Sends a command and waits for its reply, within the configured times.
+    /// Sends a command and waits for its reply, within the configured times; awake, if one caller alone waits for it.
     ///
     /// # Errors
     /// The driver's.
-    pub(crate) async fn send(&self, command: &Cmd) -> RedisResult<Value> {
+    pub(crate) async fn send(&self, command: &Cmd, awake: bool) -> RedisResult<Value> {
         match self {
-            Self::Single(single) => single.send(command).await,
+            Self::Single(single) => single.send(command, awake).await,
             Self::Cluster(connection) => command.query_async(&mut connection.clone()).await,
         }
     }
@@ -126,22 +126,25 @@ impl Single {
 
     /// A connection that was found broken is made anew and the command sent once more: every command of this crate can
     /// be sent twice. (Not after silence: the caller has waited long enough.)
-    async fn send(&self, command: &Cmd) -> RedisResult<Value> {
-        match self.send_once(command).await {
+    async fn send(&self, command: &Cmd, awake: bool) -> RedisResult<Value> {
+        match self.send_once(command, awake).await {
             Err(error) if error.is_connection_dropped() && !error.is_connection_refusal() => {
-                self.send_once(command).await
+                self.send_once(command, awake).await
             }
             outcome => outcome,
         }
     }
 
-    async fn send_once(&self, command: &Cmd) -> RedisResult<Value> {
+    async fn send_once(&self, command: &Cmd, awake: bool) -> RedisResult<Value> {
         let mut live = match self.current() {
             Some(live) => live,
             None => within(self.connect_timeout, self.live()).await?,
         };
-        let outcome =
-            self.eager.wait(command.query_async(&mut live.connection), tokio::task::yield_now).await;
+        let reply = command.query_async(&mut live.connection);
+        let outcome = match awake {
+            true => self.eager.wait(reply, tokio::task::yield_now).await,
+            false => reply.await,
+        };
         if outcome.as_ref().is_err_and(is_broken) {
             live.broken.store(true, Ordering::Relaxed);
         }

@@ -27,7 +27,7 @@ impl FencedRepository for RedisRepository {
         let mut command = redis::cmd("HMGET");
         command.arg(self.register_key(register)).arg("t").arg("v");
         let reply =
-            self.wire.link.send(&command).await.map_err(|error| failed("read the register", error))?;
+            self.wire.link.send(&command, true).await.map_err(|error| failed("read the register", error))?;
         codec::register(reply)
     }
 }

@@ -70,7 +70,7 @@ impl RedisRepository {
             return;
         }
         let Ok(Value::BulkString(info)) =
-            self.wire.link.send(redis::cmd("INFO").arg("memory")).await.map(plain)
+            self.wire.link.send(redis::cmd("INFO").arg("memory"), true).await.map(plain)
         else {
             return;
         };
@@ -179,7 +179,7 @@ impl LockRepository for RedisRepository {
     }
 
     async fn ping(&self) -> LockResult<()> {
-        let outcome: RedisResult<Value> = self.wire.link.send(&redis::cmd("PING")).await;
+        let outcome: RedisResult<Value> = self.wire.link.send(&redis::cmd("PING"), true).await;
         outcome.map(drop).map_err(|error| failed("ping", error))
     }
 

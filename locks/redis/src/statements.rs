@@ -44,8 +44,12 @@ impl Pair {
 
     /// Both, for many locks at once.
     fn many(&self) -> Self {
-        let many =
-            |one: &Statement| Statement::new(&[], &[lua!("many_before"), &one.source, lua!("many_after")]);
+        let many = |one: &Statement| {
+            // What is the same for all of them is made once.
+            let own = one.source.strip_prefix(lua!("prelude"));
+            let (common, own) = own.map_or(("", one.source.as_str()), |own| (lua!("prelude"), own));
+            Statement::new(&[], &[common, lua!("many_before"), own, lua!("many_after")])
+        };
         Self { mutexes: many(&self.mutexes), semaphores: many(&self.semaphores) }
     }
 }

@@ -30,9 +30,20 @@ impl Wire {
         keys: &[&str],
         args: &[&str],
     ) -> LockResult<Value> {
-        let mut outcome = self.link.send(&script("EVALSHA", &statement.sha, keys, args)).await;
+        self.evaluate(doing, statement, keys, args, true).await
+    }
+
+    async fn evaluate(
+        &self,
+        doing: &str,
+        statement: &Statement,
+        keys: &[&str],
+        args: &[&str],
+        awake: bool,
+    ) -> LockResult<Value> {
+        let mut outcome = self.link.send(&script("EVALSHA", &statement.sha, keys, args), awake).await;
         if outcome.as_ref().is_err_and(is_no_script) {
-            outcome = self.link.send(&script("EVAL", &statement.source, keys, args)).await;
+            outcome = self.link.send(&script("EVAL", &statement.source, keys, args), awake).await;
         }
         outcome.map_err(|error| failed(doing, error))
     }
@@ -50,7 +61,8 @@ impl Wire {
         let keys: Vec<&str> = calls.iter().flat_map(|call| &call.keys).map(String::as_str).collect();
         let mut args: Vec<&str> = sizes.iter().map(String::as_str).collect();
         args.extend(calls.iter().flat_map(|call| &call.args).map(String::as_str));
-        let Value::Array(replies) = self.run(doing, statement, &keys, &args).await? else {
+        // Not awake: its callers have something to do meanwhile, and so has the server.
+        let Value::Array(replies) = self.evaluate(doing, statement, &keys, &args, false).await? else {
             return Err(LockError::runtime(format!(
                 "cannot {doing}: Redis answered with something else than a list"
             )));

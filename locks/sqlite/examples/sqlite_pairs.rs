@@ -1,6 +1,7 @@
 //! Prints how many acquire + release pairs a second SQLite does here, for 256 tasks, for one caller and for some, beside what the
-//! engine itself does on one thread: with the very statements of such a pair, and with one plain update a transaction.
-//! `cargo run --release -p db-locks-sqlite --example sqlite_pairs [FOLDER]`
+//! engine itself does on one thread: with the very statements of such a pair, and with one plain update a transaction. And how much
+//! longer an acquire takes among 100,000 keys than among 100, beside the engine's update of one row in the same tables.
+//! `cargo run --release -p db-locks-sqlite --example sqlite_pairs [FOLDER [keys]]`
 
 use std::error::Error;
 use std::path::Path;
@@ -24,6 +25,10 @@ const TURN: Duration = Duration::from_millis(500);
 async fn main() -> Outcome {
     let folder = std::env::args().nth(1).unwrap_or_else(|| std::env::temp_dir().display().to_string());
     let folder = tempfile::tempdir_in(folder)?;
+    keys(folder.path()).await?;
+    if std::env::args().nth(2).as_deref() == Some("keys") {
+        return Ok(());
+    }
     many(folder.path()).await?;
 
     for url in [format!("sqlite:{}", folder.path().join("locks.db").display()), ":memory:".to_string()] {
@@ -89,6 +94,75 @@ async fn many(folder: &Path) -> Outcome {
         );
     }
     Ok(())
+}
+
+/// An acquire by one caller among few and among many keys, and an update of one row by the engine alone. Each has a file of its own: what one
+/// connection writes makes the page caches of the others cold. Medians in microseconds; the releases are not timed.
+async fn keys(folder: &Path) -> Outcome {
+    const SIZES: [u32; 2] = [100, 100_000];
+    const ROUNDS: u32 = 40;
+    const CALLS: u32 = 250;
+    let (mut stores, mut engines) = (Vec::new(), Vec::new());
+    for keys in SIZES {
+        let mut config = LocksConfig::new("bench");
+        for file in [format!("engine-{keys}.db"), format!("ours-{keys}.db")] {
+            let file = folder.join(file);
+            config.database_url = Some(format!("sqlite:{}", file.display()));
+            drop(SqliteRepository::connect(&config).await?);
+            let mut filler = rusqlite::Connection::open(&file)?;
+            let all = filler.transaction()?;
+            for number in 0..keys {
+                all.prepare_cached(
+                    "INSERT INTO mutexes (tenant_id, mutex_key, version, lease_duration_ms, owner)
+                     VALUES ('bench', ?, ?, 60000, 'bench')",
+                )?
+                .execute([key(number), new_version()])?;
+            }
+            all.commit()?;
+        }
+        stores.push(SqliteRepository::connect(&config).await?);
+        let engine = rusqlite::Connection::open(folder.join(format!("engine-{keys}.db")))?;
+        engine.pragma_update(None, "synchronous", "NORMAL")?;
+        engine.pragma_update(None, "cache_size", -65_536)?;
+        engines.push(engine);
+    }
+    let update = "UPDATE mutexes SET expires_at_us = expires_at_us + 1, version = ?
+        WHERE tenant_id = 'bench' AND semaphore_key = '' AND mutex_key = ?";
+    let mut times: [[Vec<f64>; 2]; 2] = Default::default();
+    let mut random = 1_u32;
+    for round in 0..=ROUNDS {
+        for (place, keys) in SIZES.into_iter().enumerate() {
+            for _ in 0..CALLS {
+                random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                let key = key(random / 64 % keys);
+                let ask = request(LockId::mutex("bench", &key)?, None);
+                let begun = Instant::now();
+                let Acquired::Granted(lock) = stores[place].acquire(&ask).await? else {
+                    return Err("refused".into());
+                };
+                let ours = begun.elapsed();
+                stores[place].release(&release(&lock)?).await?;
+                let version = new_version();
+                let begun = Instant::now();
+                engines[place].prepare_cached(update)?.execute([&version, &key])?;
+                let engines = begun.elapsed();
+                // The first rounds make the caches warm.
+                if round > ROUNDS / 4 {
+                    times[0][place].push(ours.as_secs_f64() * 1e6);
+                    times[1][place].push(engines.as_secs_f64() * 1e6);
+                }
+            }
+        }
+    }
+    for (who, [few, many]) in ["an acquire", "the engine's update of one row"].into_iter().zip(times) {
+        let (few, many) = (median(few), median(many));
+        println!("{who}: {few:.1} us among 100 keys, {many:.1} us among 100,000, ratio {:.2}", many / few);
+    }
+    Ok(())
+}
+
+fn key(number: u32) -> String {
+    format!("order {number:08}")
 }
 
 /// A lone caller and the driver that sends the same statements on one thread, in turns.
