@@ -65,7 +65,7 @@ async fn migrations_by_hand_and_ours_do_not_fight() {
     let held = granted(&store, &ask(&mutex("one"))).await;
 
     // As `diesel migration redo` would: functions taken back and made again lose no lock.
-    schema.admin.batch_execute(DOWN[2]).await.unwrap();
+    schema.admin.batch_execute(DOWN[3]).await.unwrap();
     assert!(store.renew(&renewal(&held)).await.is_err());
     schema.admin.batch_execute(UP[1]).await.unwrap();
     let renewed = store.renew(&renewal(&held)).await.unwrap();
@@ -80,7 +80,7 @@ async fn migrations_by_hand_and_ours_do_not_fight() {
             .await,
         0
     );
-    assert_eq!(store.migrate().await.unwrap().len(), 4);
+    assert_eq!(store.migrate().await.unwrap().len(), UP.len());
     granted(&store, &ask(&mutex("one"))).await;
     schema.drop().await;
 }
