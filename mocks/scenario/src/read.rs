@@ -389,7 +389,7 @@ impl Fields<'_> {
             return Err(ScenarioError::new(None, field, Problem::Missing { expected }));
         };
         let text = self.scalar(node, field, expected)?;
-        if self.lenient && text.contains("{{") {
+        if self.lenient && !directives(&text).is_empty() {
             return Err(self.expected(node, field, "a text without directives", &text));
         }
         Ok(text)

@@ -206,6 +206,10 @@ fn a_status_with_open_braces_is_none() {
     let file = "method: GET\nname: n\npath: /\nresponse:\n  contents: '{{.x}}'\n  status_code: ";
     assert!(Scenario::parse(&format!("{file}2{{{{els ]}}\n"), Format::Yaml).is_err());
     assert!(matches!(read(&format!("{file}'{{{{.s}}}}'\n")).response.status_code, Status::Template(_)));
+    let path =
+        Scenario { method: "GET".into(), name: "n".into(), path: "/{{{x}".into(), ..Scenario::default() };
+    let with_template = Scenario { description: "{{.d}}".into(), ..path.clone() };
+    assert_eq!([read(&path.to_yaml()), read(&with_template.to_yaml())], [path, with_template]);
 }
 
 #[test]
