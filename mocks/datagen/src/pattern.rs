@@ -107,9 +107,9 @@ impl Pattern {
     }
 }
 
-/// The names that say of which JSON type a generated value is to be.
-const TYPE_TAGS: [&str; 6] =
-    ["__string__", "__number__", "__boolean__", "__object__", "__array__", "__example__"];
+/// The names that say of which JSON type a generated value is to be, and that it must be there.
+const TYPE_TAGS: [&str; 7] =
+    ["__string__", "__number__", "__boolean__", "__object__", "__array__", "__example__", "__present__"];
 
 /// The expression without type tags, which mean nothing to matching.
 ///

@@ -9,6 +9,9 @@ use regex::{Regex, RegexBuilder};
 /// What a compiled expression may occupy, in bytes.
 const REGEX_BYTES: usize = 1 << 20;
 
+/// A pattern that begins so does not fit what is missing, even if it fits what is empty.
+const PRESENT: &str = "__present__";
+
 /// A text that a value is compared with, or is searched for as a regular expression.
 #[derive(Clone, Debug)]
 pub(crate) struct TextPattern {
@@ -21,6 +24,15 @@ pub(crate) struct TextPattern {
 impl TextPattern {
     pub(crate) fn new(text: &str) -> Self {
         TextPattern { text: text.to_owned(), regex: OnceLock::new() }
+    }
+
+    /// Whether a parameter or a header fits. One that is missing is as good as an empty one, unless the pattern says that
+    /// it must be there.
+    pub(crate) fn fits(&self, value: Option<&str>) -> bool {
+        match value {
+            Some(value) => self.matches(value),
+            None => !self.text.starts_with(PRESENT) && self.matches(""),
+        }
     }
 
     pub(crate) fn matches(&self, value: &str) -> bool {
@@ -140,6 +152,8 @@ mod tests {
         let matches = |pattern: &str, value: &str| TextPattern::new(pattern).matches(value);
         assert!(matches("", "") && matches("", "anything"));
         assert!(matches("application/json", "application/json; charset=utf-8"));
+        assert!(TextPattern::new("__present__").fits(Some("")) && TextPattern::new("").fits(None));
+        assert!(!TextPattern::new("__present__.*").fits(None));
         assert!(matches("*/*", "*/*") && !matches("*/*", "text/html"));
         assert!(matches("Bearer sk_[0-9a-f]{10}$", "Bearer sk_0123456789"));
         assert!(!matches("Bearer sk_[0-9a-f]{10}$", "Bearer sk_012345678"));

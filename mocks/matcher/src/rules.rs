@@ -6,10 +6,12 @@ use std::sync::OnceLock;
 
 use api_mock_scenario::{Pairs, Scenario};
 use http::HeaderName;
+use http::header::CONTENT_TYPE;
 use sha2::{Digest, Sha256};
 
 use crate::json::{self, Scalar};
 use crate::miss::Reason;
+use crate::parts::{FormPart, FormRule, form_parts};
 use crate::pattern::TextPattern;
 use crate::request::Request;
 use crate::sieve::Place;
@@ -33,11 +35,18 @@ pub(crate) struct Probe<'r> {
     body: OnceCell<Option<&'r str>>,
     scalars: OnceCell<Option<Vec<Scalar>>>,
     digest: OnceCell<String>,
+    form: OnceCell<Option<Vec<FormPart>>>,
 }
 
 impl<'r> Probe<'r> {
     pub(crate) fn new(request: &'r Request) -> Self {
-        Probe { request, body: OnceCell::new(), scalars: OnceCell::new(), digest: OnceCell::new() }
+        Probe {
+            request,
+            body: OnceCell::new(),
+            scalars: OnceCell::new(),
+            digest: OnceCell::new(),
+            form: OnceCell::new(),
+        }
     }
 
     /// The body if it is text.
@@ -50,6 +59,15 @@ impl<'r> Probe<'r> {
         self.digest.get_or_init(|| {
             Sha256::digest(&self.request.body).iter().map(|byte| format!("{byte:02x}")).collect()
         })
+    }
+
+    /// The parts of the body, if it is a form of parts.
+    pub(crate) fn form(&self) -> Option<&[FormPart]> {
+        let parts = || {
+            let content_type = self.request.header(CONTENT_TYPE)?;
+            form_parts(content_type, &self.request.body)
+        };
+        self.form.get_or_init(parts).as_deref()
     }
 
     fn scalars(&self) -> Option<&[Scalar]> {
@@ -80,6 +98,7 @@ pub(crate) struct Contents {
     whole: TextPattern,
     /// Patterns by flattened key, and those by exact place; `None` if the text is no JSON object.
     fields: OnceLock<Option<Fields>>,
+    form: Option<FormRule>,
     strict: bool,
 }
 
@@ -114,14 +133,9 @@ impl Rules {
     /// Whether a request fits.
     pub(crate) fn fit(&self, probe: &Probe<'_>) -> bool {
         let request = probe.request;
-        self.query
-            .iter()
-            .all(|(name, pattern)| pattern.matches(request.query_value(name).unwrap_or_default()))
+        self.query.iter().all(|(name, pattern)| pattern.fits(request.query_value(name)))
             && self.contents.as_ref().is_none_or(|contents| contents.fit(probe).is_ok())
-            && self
-                .headers
-                .iter()
-                .all(|(_, name, pattern)| pattern.matches(header(request, name.as_ref()).unwrap_or_default()))
+            && self.headers.iter().all(|(_, name, pattern)| pattern.fits(header(request, name.as_ref())))
             && self.content_type.as_ref().is_none_or(|pattern| content_type_fits(pattern, request))
     }
 
@@ -149,7 +163,7 @@ impl Rules {
         let mut reasons = Vec::new();
         for (name, pattern) in &self.query {
             let value = request.query_value(name);
-            if !pattern.matches(value.unwrap_or_default()) {
+            if !pattern.fits(value) {
                 let (name, missing, expected) = (name.clone(), value.is_none(), shown(name, pattern));
                 reasons.push(Reason::Query { name, missing, expected });
             }
@@ -159,7 +173,7 @@ impl Rules {
         }
         for (name, parsed, pattern) in &self.headers {
             let value = header(request, parsed.as_ref());
-            if !pattern.matches(value.unwrap_or_default()) {
+            if !pattern.fits(value) {
                 let (name, missing, expected) = (name.clone(), value.is_none(), shown(name, pattern));
                 reasons.push(Reason::Header { name, missing, expected });
             }
@@ -215,7 +229,8 @@ fn fields(text: &str) -> Option<Fields> {
 
 impl Contents {
     pub(crate) fn new(whole: TextPattern, options: &MatchOptions) -> Self {
-        Contents { fields: OnceLock::new(), whole, strict: options.strict_contents }
+        let form = FormRule::of(whole.text());
+        Contents { fields: OnceLock::new(), form, whole, strict: options.strict_contents }
     }
 
     /// A body that is part of the rule's text fits (so an empty one always does), one in which the
@@ -225,6 +240,9 @@ impl Contents {
         if let Some(digest) = self.whole.text().strip_prefix(DIGEST) {
             let is_it = digest.trim_end().eq_ignore_ascii_case(probe.digest());
             return if is_it { Ok(()) } else { Err(Reason::Contents) };
+        }
+        if let Some(form) = &self.form {
+            return form.fit(probe);
         }
         let body = probe.body();
         let found = body.is_some_and(|body| self.whole.text().contains(body) || self.whole.searches(body));
@@ -240,6 +258,17 @@ impl Contents {
         }
         let scalars = probe.scalars().ok_or(Reason::Contents)?;
         fields.fit(scalars, self.strict)
+    }
+
+    /// As `fit` for a part of a form, where what is empty fits only rules for what is empty.
+    pub(crate) fn fit_part(&self, probe: &Probe<'_>) -> bool {
+        if self.whole.text().starts_with(DIGEST) {
+            return self.fit(probe).is_ok();
+        }
+        let Some(text) = probe.body() else { return false };
+        let fields = self.fields().filter(|_| is_json_like(text));
+        let has_fields = || Some(fields?.fit(probe.scalars()?, self.strict).is_ok());
+        self.whole.searches(text) || has_fields().unwrap_or(false)
     }
 
     fn fields(&self) -> Option<&Fields> {

@@ -82,8 +82,7 @@ fn is_object(api: &Api, parameter: &Parameter) -> bool {
     schema.types.allows(crate::schema::Types::OBJECT)
 }
 
-/// The pattern for the text of a parameter. A missing parameter is compared as an empty text, so
-/// none of them matches that, unless nothing else would do.
+/// The pattern for the text of a parameter that must be there. It may be empty if its schema lets it.
 fn parameter_pattern(api: &Api, parameter: &Parameter) -> String {
     let pattern = scalar_pattern(&api.schemas, parameter.schema).filter(|_| parameter.media.is_none());
     let pattern = match pattern.as_deref() {
@@ -92,10 +91,19 @@ fn parameter_pattern(api: &Api, parameter: &Parameter) -> String {
         }
         Some(pattern) if pattern.starts_with("__number__") => r"__number__^[+-]?(\d|\.\d)".to_owned(),
         Some(pattern) if pattern.starts_with("__boolean__") => "__boolean__^(false|true)$".to_owned(),
-        Some("__string__.*") | None => ".+".to_owned(),
+        None => "__present__.*".to_owned(),
+        Some(pattern) if may_be_empty(pattern) => {
+            format!("__present__{}", pattern.strip_prefix("__string__").unwrap_or(pattern))
+        }
         Some(pattern) => pattern.to_owned(),
     };
     literal(&pattern)
+}
+
+/// Whether a pattern finds something in an empty text.
+fn may_be_empty(pattern: &str) -> bool {
+    let parsed = regex_syntax::parse(pattern.strip_prefix("__string__").unwrap_or(pattern));
+    parsed.is_ok_and(|parsed| parsed.properties().minimum_len() == Some(0))
 }
 
 /// What the body must be like: its content type and the patterns of its members.
