@@ -1,5 +1,6 @@
 //! From an exchange to a scenario file.
 
+mod form;
 mod infer;
 mod kept;
 mod queue;

@@ -144,6 +144,14 @@ impl Redaction {
         if is_json { self.json(body) } else { Cow::Borrowed(body) }
     }
 
+    /// The bytes of a part of a form as they may be kept.
+    pub(crate) fn part<'b>(&self, name: &str, content_type: &str, bytes: &'b [u8]) -> Cow<'b, [u8]> {
+        if self.is_secret_parameter(name) {
+            return Cow::Owned(REDACTED.as_bytes().to_vec());
+        }
+        self.body(content_type, bytes)
+    }
+
     fn form<'b>(&self, body: &'b [u8]) -> Cow<'b, [u8]> {
         let Ok(text) = std::str::from_utf8(body) else { return Cow::Borrowed(body) };
         let name_of = |pair: &str| {

@@ -9,6 +9,7 @@ use http::HeaderName;
 use http::header::{ACCEPT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HOST, RANGE};
 use sha2::{Digest, Sha256};
 
+use super::form::Form;
 use super::{Exchange, pattern_of};
 use crate::headers;
 use crate::options::{BodyMatch, FileOptions};
@@ -161,10 +162,15 @@ fn add_request(scenario: &mut Scenario, exchange: &Exchange, options: &FileOptio
     let mut examples: Vec<(String, String)> = Vec::new();
     let mut names: Vec<&HeaderName> = exchange.headers.keys().filter(|name| is_example(name)).collect();
     names.sort_by_key(|name| name.as_str());
+    let body = exchange.body.as_ref().filter(|body| !body.is_empty());
+    let form = body.and_then(|body| Form::of(content_type, body, options));
     for name in names {
         let values = exchange.headers.get_all(name).iter().map(headers::text);
-        let values: Vec<String> =
-            values.map(|value| options.redaction.header(name, &value).into_owned()).collect();
+        let values = values.map(|value| options.redaction.header(name, &value).into_owned());
+        let values: Vec<String> = match &form {
+            Some(form) => values.map(|value| form.header(name, value)).collect(),
+            None => values.collect(),
+        };
         // What is no text cannot be compared with one.
         let is_text = headers::is_text(&exchange.headers, name);
         let is_rule = is_text && (*name == RANGE || options.match_headers.include(name.as_str()));
@@ -178,7 +184,17 @@ fn add_request(scenario: &mut Scenario, exchange: &Exchange, options: &FileOptio
     let request = &mut scenario.request;
     request.match_headers = rules.into_iter().collect();
     request.example_headers = examples.into_iter().collect();
-    let Some(body) = exchange.body.as_ref().filter(|body| !body.is_empty()) else { return };
+    let Some(body) = body else { return };
+    if let Some(form) = form {
+        let example = form.example(&options.redaction).filter(|text| text.len() <= options.fixture_bytes);
+        request.example_contents = example.map(|text| literal(&text)).unwrap_or_default();
+        request.match_contents = form.rule;
+        return;
+    }
+    // One that breaks off, or has no boundary: neither does it look the same each time, nor is known what is secret in it.
+    if media_type.to_ascii_lowercase().starts_with("multipart/") {
+        return;
+    }
     let kept = options.redaction.body(content_type, body);
     if let Ok(text) = std::str::from_utf8(&kept)
         && text.len() <= options.fixture_bytes
@@ -188,24 +204,18 @@ fn add_request(scenario: &mut Scenario, exchange: &Exchange, options: &FileOptio
     let is_exact = options.match_body == BodyMatch::Exact;
     request.match_contents = match pattern_of(body) {
         Some(pattern) if !is_exact || *kept != **body => literal(&pattern),
-        _ => text_pattern(media_type, body, &kept),
+        _ => text_pattern(body, &kept),
     };
 }
 
 /// The pattern of a body as a whole. The empty one fits any body.
-fn text_pattern(media_type: &str, body: &[u8], kept: &[u8]) -> String {
-    // The boundary of its parts is another one each time.
-    if media_type.to_ascii_lowercase().starts_with("multipart/") {
-        return String::new();
+fn text_pattern(body: &[u8], kept: &[u8]) -> String {
+    if kept == body {
+        return one_body(body);
     }
-    let text = std::str::from_utf8(body).ok();
-    let is_short = |text: &&str| text.len() <= EXACT_BYTES && !text.contains('\0');
-    match text.filter(is_short) {
-        Some(text) if kept == body => return exactly(text),
-        None if kept == body => return format!("__sha256__{}", hex(&Sha256::digest(body))),
-        Some(_) => {}
+    if !is_short_text(body) {
         // A digest would tell the secret to those who guess.
-        None => return String::new(),
+        return String::new();
     }
     // A form with secrets: those may be any.
     let kept = String::from_utf8_lossy(kept);
@@ -216,7 +226,20 @@ fn text_pattern(media_type: &str, body: &[u8], kept: &[u8]) -> String {
     format!("^{}$", pairs.collect::<Vec<_>>().join("&"))
 }
 
-fn hex(bytes: &[u8]) -> String {
+/// Text that is compared as it is.
+fn is_short_text(body: &[u8]) -> bool {
+    body.len() <= EXACT_BYTES && !body.contains(&0) && std::str::from_utf8(body).is_ok()
+}
+
+/// The pattern that fits this body and no other.
+pub(super) fn one_body(body: &[u8]) -> String {
+    match std::str::from_utf8(body) {
+        Ok(text) if is_short_text(body) => exactly(text),
+        _ => format!("__sha256__{}", hex(&Sha256::digest(body))),
+    }
+}
+
+pub(super) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
