@@ -47,6 +47,14 @@ pub enum Outcome {
         /// The nearest scenarios, and why each of them did not match.
         near_misses: Vec<NearMiss>,
     },
+    /// It was not as an imported specification wants it.
+    #[non_exhaustive]
+    Refused {
+        /// The status of the answer: 400, mostly.
+        status: u16,
+        /// What was wrong.
+        message: String,
+    },
     /// The scenario could not be rendered.
     #[non_exhaustive]
     Failed {
@@ -69,7 +77,7 @@ impl ReceivedRequest {
     pub fn scenario(&self) -> Option<&str> {
         match &self.outcome {
             Outcome::Answered { scenario, .. } => Some(scenario),
-            Outcome::NotMatched { .. } | Outcome::Failed { .. } => None,
+            Outcome::NotMatched { .. } | Outcome::Refused { .. } | Outcome::Failed { .. } => None,
         }
     }
 
@@ -141,7 +149,9 @@ impl Journal {
             Outcome::Answered { scenario, .. } => {
                 *kept.by_scenario.entry(scenario.clone()).or_default() += 1;
             }
-            Outcome::NotMatched { .. } | Outcome::Failed { .. } => kept.unmatched += 1,
+            Outcome::NotMatched { .. } | Outcome::Refused { .. } | Outcome::Failed { .. } => {
+                kept.unmatched += 1;
+            }
         }
         kept.bytes += received.bytes();
         kept.requests.push_back(Arc::new(received));

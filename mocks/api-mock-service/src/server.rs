@@ -356,6 +356,9 @@ impl Mounted {
                 let status = if *only_rules { 400 } else { 404 };
                 Outcome::NotMatched { status, near_misses: near_misses.clone() }
             }
+            Err(Refusal::Invalid(invalid)) => {
+                Outcome::Refused { status: invalid.status.as_u16(), message: invalid.message.clone() }
+            }
             Err(refusal) => Outcome::Failed { message: refusal.to_string() },
         };
         self.journal.add(ReceivedRequest { request: request.clone(), outcome });

@@ -110,6 +110,7 @@ fn line(received: &ReceivedRequest) -> String {
     let _ = match &received.outcome {
         Outcome::Answered { scenario, status } => write!(line, " -> {status} by {scenario}"),
         Outcome::NotMatched { status, .. } => write!(line, " -> {status}, no scenario matches"),
+        Outcome::Refused { status, message } => write!(line, " -> {status}, {message}"),
         Outcome::Failed { message } => write!(line, " -> 500, {message}"),
     };
     line

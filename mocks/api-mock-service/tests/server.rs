@@ -149,6 +149,22 @@ fn what_came_is_told() {
 }
 
 #[test]
+fn what_a_specification_refuses_came_too() {
+    let server =
+        MockServer::builder().configure(|config| config.validate_requests = true).start_blocking().unwrap();
+    let specification = r#"{"openapi": "3.0.0", "info": {"title": "T", "version": "1"}, "paths": {"/a": {"get": {
+        "parameters": [{"name": "n", "in": "query", "schema": {"type": "integer"}}],
+        "responses": {"200": {"description": "good"}}}}}}"#;
+    assert_eq!(ask(server.address(), "POST", "/_oapi", &[], specification.as_bytes()).status, 200);
+    assert_eq!((status(&server, "/a?n=1"), status(&server, "/a?n=x")), (200, 400));
+    let received = server.received_requests();
+    assert!(
+        matches!(&received[1].outcome, Outcome::Refused { status: 400, message, .. } if message.contains("\"T\""))
+    );
+    assert_eq!((server.count(Calls::all()), server.count(Calls::unmatched())), (2, 1));
+}
+
+#[test]
 fn calls_are_counted_by_scenario_rules_and_function() {
     let server = start([get("/a/:x").name("a"), get("/b").name("b")]);
     for target in ["/a/1", "/a/2?page=1", "/b", "/c"] {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use api_mock_matcher::NearMiss;
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue, Method, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use serde_json::{Value as Json, json};
 
 use crate::fault::FaultPlan;
@@ -73,6 +73,10 @@ pub enum Refusal {
         /// What is wrong.
         problem: RenderProblem,
     },
+    /// The request is not as an imported specification wants it. The engine itself never says so: servers that check
+    /// requests do.
+    #[error("{}", .0.message)]
+    Invalid(Box<Invalid>),
     /// The request asks, with `X-Mock-Fault`, for something that is not understood.
     #[error("X-Mock-Fault: {message}")]
     BadFault {
@@ -81,14 +85,28 @@ pub enum Refusal {
     },
 }
 
+/// What a request is answered that is not as a specification wants it.
+#[derive(Clone, Debug)]
+pub struct Invalid {
+    /// The status.
+    pub status: StatusCode,
+    /// What is wrong, for people.
+    pub message: String,
+    /// The headers: the content type, and what the status asks for.
+    pub headers: HeaderMap,
+    /// The body: JSON, in the shape that the specification gives it, if it does.
+    pub body: Bytes,
+}
+
 impl Refusal {
-    /// The status to answer with: 404, 400 or 500.
+    /// The status to answer with: 404, 400 or 500, or what the specification says.
     #[must_use]
     pub fn status(&self) -> StatusCode {
         match self {
             Refusal::NoMatch { only_rules: true, .. } | Refusal::BadFault { .. } => StatusCode::BAD_REQUEST,
             Refusal::NoMatch { .. } => StatusCode::NOT_FOUND,
             Refusal::Broken { .. } => StatusCode::INTERNAL_SERVER_ERROR,
+            Refusal::Invalid(invalid) => invalid.status,
         }
     }
 
@@ -109,6 +127,7 @@ impl Refusal {
                 "line": problem.line(),
                 "column": problem.column(),
             }),
+            Refusal::Invalid(invalid) => serde_json::from_slice(&invalid.body).unwrap_or_default(),
             Refusal::BadFault { .. } => json!({ "message": self.to_string() }),
         }
     }

@@ -16,7 +16,7 @@ mod plan;
 mod problem;
 mod text;
 
-pub use answer::{Answer, REQUEST_COUNT, Refusal};
+pub use answer::{Answer, Invalid, REQUEST_COUNT, Refusal};
 pub use api_mock_matcher::{MatchOptions, NearMiss, Reason, Request};
 pub use api_mock_scenario::ConnectionFault;
 pub use engine::{Clock, Engine, EngineOptions, check};

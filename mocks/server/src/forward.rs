@@ -74,6 +74,13 @@ impl Rim {
     pub(crate) fn refused(&self, refusal: &Refusal) -> Reply {
         match refusal {
             Refusal::NoMatch { .. } => self.metrics.not_matched.inc(),
+            Refusal::Invalid(invalid) => {
+                self.metrics.invalid.inc();
+                let mut reply = Reply::new(ReplyBody::from(invalid.body.clone()));
+                *reply.status_mut() = invalid.status;
+                *reply.headers_mut() = invalid.headers.clone();
+                return reply;
+            }
             _ => self.metrics.failed.inc(),
         }
         reply::json(refusal.status(), &refusal.to_json())

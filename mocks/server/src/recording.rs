@@ -4,9 +4,9 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use api_mock_engine::Engine;
+use api_mock_engine::{Answer, Engine, Refusal};
 use api_mock_recorder::{Body, CertificateAuthority, Local, Proxy, ProxyConfig, Recorder};
-use http::{Method, Request, Response};
+use http::{Method, Request, Response, Uri};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 
@@ -14,6 +14,7 @@ use crate::config::RecordingConfig;
 use crate::error::StartError;
 use crate::rim::Rim;
 use crate::routes::{self, Found};
+use crate::validation::Verdict;
 
 /// What the admin API needs for recording.
 pub(crate) struct Recording {
@@ -55,6 +56,24 @@ impl Local for Rim {
                 path.strip_prefix(begin).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
             })
             && !matches!(routes::find(method, path), Found::Playback)
+    }
+
+    fn refusal(&self, request: &api_mock_engine::Request, uri: &Uri) -> Option<Refusal> {
+        match self.verdict(request, uri) {
+            Verdict::Bad(invalid) => Some(Refusal::Invalid(invalid)),
+            // Which methods a path has says the service itself, if nothing is played back.
+            Verdict::Good | Verdict::OtherMethods(_) => None,
+        }
+    }
+
+    fn played(&self, request: &api_mock_engine::Request, answered: &mut Result<Answer, Refusal>) {
+        self.show(request, answered);
+        match answered {
+            Ok(_) => self.metrics.answered.inc(),
+            Err(Refusal::Invalid(_)) => self.metrics.invalid.inc(),
+            Err(Refusal::NoMatch { .. }) => self.metrics.not_matched.inc(),
+            Err(_) => self.metrics.failed.inc(),
+        }
     }
 
     fn answer(

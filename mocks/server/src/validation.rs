@@ -5,10 +5,11 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use api_mock_engine::Engine;
+use api_mock_engine::{Engine, Invalid};
 use api_mock_openapi::{Api, Refused, RequestParts, RequestViolation};
 use api_mock_store::{KeptSpecification, Store};
 use arc_swap::ArcSwap;
+use bytes::Bytes;
 use http::header::{ALLOW, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderValue, StatusCode, Uri};
 use serde_json::{Value, json};
@@ -17,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 use crate::config::{Credentials, ServerConfig};
 use crate::kept::Kept;
 use crate::refused;
-use crate::reply::{self, Reply};
+use crate::reply::{self, Reply, ReplyBody};
 
 /// How often it is looked whether somebody else imported a specification.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -56,7 +57,7 @@ pub(crate) enum Verdict {
     /// It is as one of them wants it, or none speaks of its path.
     Good,
     /// It is as none wants it.
-    Bad(Box<Reply>),
+    Bad(Box<Invalid>),
     /// They know the path with these methods only.
     OtherMethods(Vec<String>),
 }
@@ -172,7 +173,9 @@ impl Validation {
                 Verdict::Bad(Box::new(specification.refuse(&parts, &violations)))
             }
             // No scenario is to answer what its operation would refuse.
-            None if !nearer.is_empty() => Verdict::Bad(Box::new(other_methods(&nearer))),
+            None if !nearer.is_empty() => {
+                Verdict::Bad(Box::new(invalid(other_methods(&nearer), "the path is one with other methods")))
+            }
             None if allowed.is_empty() => Verdict::Good,
             None => Verdict::OtherMethods(allowed),
         }
@@ -205,7 +208,7 @@ impl Specification {
         }
     }
 
-    fn refuse(&self, parts: &RequestParts<'_>, violations: &[RequestViolation]) -> Reply {
+    fn refuse(&self, parts: &RequestParts<'_>, violations: &[RequestViolation]) -> Invalid {
         let mut message = format!("the request is not as the specification {:?} wants it: ", self.title);
         let told: Vec<String> = violations.iter().take(IN_MESSAGE).map(ToString::to_string).collect();
         message.push_str(&told.join("; "));
@@ -216,7 +219,7 @@ impl Specification {
         let operation = find(parts.method).or_else(|| find("GET"));
         let told: Vec<Value> = violations.iter().take(MOST_TOLD).map(RequestViolation::to_json).collect();
         let body = json!({
-            "message": message,
+            "message": &message,
             "specification": self.title,
             "operation": operation.and_then(|operation| operation.id.as_deref()),
             "method": parts.method,
@@ -231,8 +234,19 @@ impl Specification {
         if reply.status() == StatusCode::UNAUTHORIZED {
             reply.headers_mut().insert(WWW_AUTHENTICATE, challenge(violations));
         }
-        reply
+        invalid(reply, &message)
     }
+}
+
+/// A refusal as one of the engine, so that all that look at answers see it.
+fn invalid(reply: Reply, message: &str) -> Invalid {
+    let (head, body) = reply.into_parts();
+    let body = match body {
+        ReplyBody::Bytes(bytes) => bytes.unwrap_or_default(),
+        // Refusals are never anything else.
+        ReplyBody::File(_) | ReplyBody::Passing(_) | ReplyBody::Slow(_) => Bytes::new(),
+    };
+    Invalid { status: head.status, message: message.to_owned(), headers: head.headers, body }
 }
 
 /// 401 if who sends it is not shown; 415 if nothing but the content type is wrong; else 400.

@@ -14,7 +14,7 @@ use super::{Inside, Shared, tunnel, upgrade};
 use crate::body::{self, Body, Collected};
 use crate::headers;
 use crate::options::Mode;
-use crate::recorder::{CallProblem, Source};
+use crate::recorder::{CallProblem, Recorder, Source};
 use crate::slow;
 
 /// What is left of a slow body after this long comes at once.
@@ -192,12 +192,21 @@ async fn play(shared: &Shared, head: &mut Parts, body: &Bytes, only: bool) -> Op
     if let (true, Some(host)) = (named, head.uri.authority().and_then(|host| host.as_str().parse().ok())) {
         request.headers.insert(HOST, host);
     }
-    let mut answered = recorder.engine.answer(&request);
-    let path = head.uri.path();
-    if matches!(answered, Err(Refusal::NoMatch { .. })) && recorder.queue.settled(&head.method, path).await {
-        // What was just being written may be for this request.
-        answered = recorder.engine.answer(&request);
-    }
+    let answered = match shared.local.refusal(&request, &head.uri) {
+        // Nobody but a scenario would answer.
+        Some(refusal) if only => Some(Err(refusal)),
+        refusal => match (matched(recorder, &request, head.uri.path()).await, refusal) {
+            // The service itself may know better.
+            (Err(Refusal::NoMatch { .. }), _) if !only => None,
+            (_, Some(refusal)) => Some(Err(refusal)),
+            (answered, None) => Some(answered),
+        },
+    };
+    let Some(mut answered) = answered else {
+        head.headers = request.headers;
+        return None;
+    };
+    shared.local.played(&request, &mut answered);
     head.headers = request.headers;
     match answered {
         Ok(answer) => {
@@ -206,9 +215,27 @@ async fn play(shared: &Shared, head: &mut Parts, body: &Bytes, only: bool) -> Op
             }
             Some(played(answer, head.method == Method::HEAD))
         }
-        Err(Refusal::NoMatch { .. }) if !only => None,
+        Err(Refusal::Invalid(invalid)) => {
+            let mut response = Response::new(body::whole(invalid.body));
+            (*response.status_mut(), *response.headers_mut()) = (invalid.status, invalid.headers);
+            Some(response)
+        }
         Err(refusal) => Some(json(refusal.status(), &refusal.to_json())),
     }
+}
+
+/// What the scenarios say; those that are just being written, too.
+async fn matched(
+    recorder: &Recorder,
+    request: &api_mock_engine::Request,
+    path: &str,
+) -> Result<Answer, Refusal> {
+    let answered = recorder.engine.answer(request);
+    let is_missed = matches!(answered, Err(Refusal::NoMatch { .. }));
+    if is_missed && recorder.queue.settled(&request.method, path).await {
+        return recorder.engine.answer(request);
+    }
+    answered
 }
 
 fn played(answer: Answer, is_head: bool) -> Response<Body> {

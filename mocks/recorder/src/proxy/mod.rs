@@ -11,6 +11,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use api_mock_engine::{Answer, Refusal};
 use http::uri::{Authority, Scheme};
 use http::{Method, Request, Response};
 use hyper::body::Incoming;
@@ -36,6 +37,14 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 pub trait Local: Send + Sync + 'static {
     /// Whether a path is one of ours.
     fn is_local(&self, method: &Method, path: &str) -> bool;
+
+    /// What is wrong with a request that would be played back, if requests are checked. By default nothing is.
+    fn refusal(&self, _request: &api_mock_engine::Request, _uri: &http::Uri) -> Option<Refusal> {
+        None
+    }
+
+    /// Sees what is played back, and may change it.
+    fn played(&self, _request: &api_mock_engine::Request, _answered: &mut Result<Answer, Refusal>) {}
 
     /// Answers a request to such a path.
     fn answer(&self, request: Request<Incoming>)

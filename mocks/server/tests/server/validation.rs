@@ -1,7 +1,11 @@
 //! Requests are checked against the specifications that were imported.
 
 use std::path::Path;
+use std::sync::{Arc, Mutex};
 
+use api_mock_engine::Refusal;
+use api_mock_recorder::{Mode, ProxyConfig, RecorderOptions};
+use api_mock_server::{OnAnswer, RecordingConfig};
 use serde_json::Value;
 
 use crate::support::http::{Answer, ask, get, upload};
@@ -243,4 +247,77 @@ fn errors_answer_nobody_but_who_asks_if_they_are_imported_so() {
     let error = made.clone().find(|made| made["response"]["status_code"] == 422).unwrap();
     let name = error["name"].as_str().unwrap();
     assert_eq!(ask(server.address, "GET", "/other?n=1", &[("X-Mock-Scenario", name)], b"").status, 422);
+}
+
+/// Through the proxy, too, what a scenario of a specification would answer must be as the specification wants it; what goes
+/// on to a real service is the service's business.
+#[test]
+fn the_proxy_checks_what_it_plays_back() {
+    for (mode, is_forwarded) in [(Mode::Playback, false), (Mode::RecordMissing, true)] {
+        let (folder, seen) = (tempfile::tempdir().unwrap(), Arc::new(Mutex::new(Vec::new())));
+        let server = TestServer::in_folder(folder.path(), |config, folder| {
+            config.validate_requests = true;
+            let told = Arc::clone(&seen);
+            config.on_answer = Some(OnAnswer::new(move |request, answered| {
+                let status =
+                    answered.as_ref().map_or_else(|refusal| refusal.status(), |answer| answer.status);
+                told.lock().unwrap().push((request.path.clone(), status.as_u16()));
+            }));
+            config.recording = Some(RecordingConfig {
+                recorder: RecorderOptions::default(),
+                proxy: Some(ProxyConfig {
+                    address: ([127, 0, 0, 1], 0).into(),
+                    mode,
+                    ..ProxyConfig::default()
+                }),
+                authority_dir: folder.join(".ca"),
+            });
+        });
+        import(&server, PETS);
+        let origin = TestServer::start();
+        assert_eq!(upload(origin.address, &simple("GET", "real", "/pets/none", "the real one")).status, 200);
+        let proxied = |target: &str| {
+            let url = format!("http://{}{target}", origin.address);
+            ask(server.proxy.unwrap(), "GET", &url, &[], b"")
+        };
+        assert_eq!(proxied("/pets?limit=5").status, 200);
+        let bad = proxied("/pets?limit=0");
+        assert_eq!((bad.status, violations(&bad)), (400, vec!["query limit  minimum: 1".to_owned()]));
+        let other =
+            ask(server.proxy.unwrap(), "DELETE", &format!("http://{}/dogs", origin.address), &[], b"");
+        assert_eq!(other.status, 404);
+        let last = seen.lock().unwrap().clone();
+        let told = [("/pets".to_owned(), 200), ("/pets".to_owned(), 400)];
+        assert_eq!(last[..2], told);
+        assert_eq!(last.len(), if is_forwarded { 2 } else { 3 }, "{last:?}");
+    }
+}
+
+/// Who looks at answers sees refusals, and may put something else in their place.
+#[test]
+fn refusals_are_shown_to_who_wants_to_see_answers() {
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let told = Arc::clone(&seen);
+    let server = TestServer::with(|config, _| {
+        config.validate_requests = true;
+        config.on_answer = Some(OnAnswer::new(move |request, answered| {
+            if let Err(Refusal::Invalid(invalid)) = answered {
+                told.lock().unwrap().push((request.path.clone(), invalid.message.clone()));
+                invalid.headers.insert("x-seen", http::HeaderValue::from_static("yes"));
+            }
+        }));
+    });
+    import(&server, PETS);
+    let bad = get(server.address, "/pets?limit=0");
+    assert_eq!((bad.status, bad.header("x-seen")), (400, Some("yes")));
+    assert_eq!(get(server.address, "/pets?limit=1").status, 200);
+    let seen = seen.lock().unwrap();
+    assert_eq!(seen.len(), 1);
+    assert!(seen[0].0 == "/pets" && seen[0].1.contains("\"Pets\" wants it"), "{seen:?}");
+    let metrics = get(server.address, "/metrics");
+    assert!(
+        metrics.text().contains("outcome=\"invalid\"} 1") || metrics.text().contains("invalid"),
+        "{}",
+        metrics.text()
+    );
 }
