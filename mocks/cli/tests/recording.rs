@@ -81,6 +81,49 @@ fn what_one_service_answers_another_records_and_a_third_plays_back() {
     assert_eq!(ask(player.proxy, "GET", &format!("{url}r"), &[], b"").status, 404);
 }
 
+/// Whatever was on its way to the disk when the process was killed: what is there is whole, and is played back.
+#[test]
+fn a_killed_recorder_leaves_no_half_files() {
+    let (one, two) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let origin = Service::start(one.path(), &[]);
+    upload(origin.address, HELLO);
+    let mut recorder = Service::start(two.path(), &[]);
+    let (proxy, base) = (recorder.proxy, format!("http://{}/hello", origin.address));
+    ask(proxy, "GET", &format!("{base}/first"), &[], b"");
+    // Who asks for recordings gets them when they are written.
+    assert_eq!(get(recorder.address, "/_scenarios").json().as_object().unwrap().len(), 1);
+    let clients: Vec<_> = (0..4)
+        .map(|client| {
+            let base = base.clone();
+            std::thread::spawn(move || {
+                for number in 0..60 {
+                    let who = format!("{client}-{number}");
+                    let answer = ask(proxy, "GET", &format!("{base}/{who}"), &[], b"");
+                    assert_eq!(answer.text(), format!("hello {who}"));
+                }
+            })
+        })
+        .collect();
+    clients.into_iter().for_each(|client| client.join().unwrap());
+    recorder.child.kill().unwrap();
+    recorder.child.wait().unwrap();
+    drop(origin);
+    let player = Service::start(two.path(), &["--record-mode", "playback"]);
+    let checked = Command::new(env!("CARGO_BIN_EXE_api-mock-service"))
+        .args(["validate", "default_mocks_data"])
+        .current_dir(two.path())
+        .output()
+        .unwrap();
+    assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stderr));
+    let listed = get(player.address, "/_scenarios").json();
+    assert!(!listed.as_object().unwrap().is_empty());
+    for scenario in listed.as_object().unwrap().values() {
+        let path = scenario["path"].as_str().unwrap();
+        let who = path.strip_prefix("/hello/").unwrap();
+        assert_eq!(get(player.address, path).text(), format!("hello {who}"));
+    }
+}
+
 #[test]
 fn the_certificate_is_printed_and_its_key_is_for_its_owner_only() {
     let folder = tempfile::tempdir().unwrap();

@@ -95,7 +95,9 @@ pub fn import_specification(
     dry_run: bool,
 ) -> Result<ImportReport, SpecificationError> {
     let seen = Seen::new(loader);
-    let imported = import(bytes, options, &seen)?;
+    let mut imported = import(bytes, options, &seen)?;
+    // Nothing is checked by it here, and it is the largest part of all: its memory is for the files.
+    drop((std::mem::take(&mut imported.api.schemas), std::mem::take(&mut imported.api.operations)));
     let todo = update(&stored_of(store, &imported), &imported);
     let kept = Kept::new(bytes, options, &imported, seen);
     let Import { group, scenarios, problems, .. } = imported;

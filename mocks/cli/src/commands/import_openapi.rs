@@ -2,12 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
-use api_mock_engine::Engine;
 use api_mock_openapi::{ImportOptions, LoadError, Loader};
+use api_mock_scenario::Scenario;
 use api_mock_server::{ImportReport, WebDocuments, import_specification};
+use api_mock_store::Store;
 use tokio::runtime::Handle;
 
-use super::serve::{engine_options, store_options};
+use super::serve::store_options;
 use super::{Outcome, print, recording};
 use crate::exit::{self, Failure};
 use crate::say::say;
@@ -67,8 +68,11 @@ pub(crate) fn run(args: &Args, settings: &Settings) -> Outcome {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
     let source = Source::open(given, args, settings, runtime.handle())?;
 
-    let (engine, skipped) = Engine::open(store_options(settings), engine_options(settings))
-        .map_err(|error| Failure::of(exit::FAILED, &error))?;
+    // Nobody is answered here, so there is no engine; but what it would not take is not imported either.
+    let check = |scenario: &Scenario, text: &str| api_mock_engine::check(scenario, text).map_err(Into::into);
+    let mut checked = store_options(settings).checked(check);
+    checked.watch_every = None;
+    let (store, skipped) = Store::open(checked).map_err(|error| Failure::of(exit::FAILED, &error))?;
     for problem in &skipped {
         say!("api-mock-service: skipped {problem}");
     }
@@ -80,7 +84,7 @@ pub(crate) fn run(args: &Args, settings: &Settings) -> Outcome {
         // Nothing makes it true: the scenario answers only who names it.
         options.error_predicate = "false".to_owned();
     }
-    let report = import_specification(engine.store(), &source.bytes, &options, &source, args.dry_run)
+    let report = import_specification(&store, &source.bytes, &options, &source, args.dry_run)
         .map_err(|error| Failure::of(exit::BAD_SPECIFICATION, &error))?;
     tell(&report, args)?;
     Ok(if args.strict && !report.problems.is_empty() { exit::BAD_SPECIFICATION } else { exit::OK })

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashSet};
 
 use api_mock_scenario::{Format, Key, Scenario};
 
-use super::Import;
+use super::{Import, Imported};
 
 /// How the first line of an imported file begins. A digest of the rest of the file follows.
 const MARK: &str = "# Imported from a specification; what you change here is kept. ";
@@ -70,10 +70,9 @@ pub fn update(stored: &[Stored], import: &Import) -> Update {
     let mut wanted: HashSet<Key> = HashSet::new();
     // A specification that has no operation any more is still followed.
     let mut groups: HashSet<&str> = import.group.as_deref().into_iter().collect();
-    for imported in &import.scenarios {
+    for (imported, text) in import.scenarios.iter().zip(texts(&import.scenarios)) {
         let key = imported.key();
         groups.insert(&imported.scenario.group);
-        let text = imported.text();
         match known.get(&key) {
             None => update.added.push(Stored { key: key.clone(), text }),
             Some(old) if *old == text => update.unchanged.push(key.clone()),
@@ -96,6 +95,27 @@ pub fn update(stored: &[Stored], import: &Import) -> Update {
         }
     }
     update
+}
+
+/// So many texts are worth a thread.
+const FOR_A_THREAD: usize = 128;
+
+/// The texts of the files, many of them by several threads.
+fn texts(scenarios: &[Imported]) -> Vec<String> {
+    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(8);
+    let part = scenarios.len().div_ceil(threads).max(FOR_A_THREAD);
+    let write = |scenarios: &[Imported]| scenarios.iter().map(Imported::text).collect::<Vec<_>>();
+    std::thread::scope(|scope| {
+        let mut parts = scenarios.chunks(part);
+        let own = parts.next().unwrap_or_default();
+        let others: Vec<_> = parts.map(|part| (part, scope.spawn(move || write(part)))).collect();
+        let mut all = write(own);
+        for (part, thread) in others {
+            // A thread that panicked has said why; here it will say it again.
+            all.extend(thread.join().unwrap_or_else(|_| write(part)));
+        }
+        all
+    })
 }
 
 /// A file with the mark of an import before it.
