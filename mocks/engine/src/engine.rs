@@ -1,5 +1,6 @@
 //! From requests to answers.
 
+use std::cmp::Ordering::{Equal, Less};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
@@ -11,7 +12,7 @@ use api_mock_datagen::Rng;
 use api_mock_functions::{FunctionLimits, State};
 use api_mock_matcher::{Choice, Entry, Index, MatchOptions, Mismatch, Request, Usage};
 use api_mock_scenario::{Key, Scenario};
-use api_mock_store::{LoadProblem, Snapshot, Store, StoreError, StoreOptions};
+use api_mock_store::{LoadProblem, Snapshot, Store, StoreError, StoreOptions, Stored};
 use api_mock_template::time::{CivilTime, GoDuration};
 use api_mock_template::{Context, Functions, Limits};
 use arc_swap::ArcSwap;
@@ -217,23 +218,43 @@ impl Engine {
     }
 }
 
+/// What a snapshot has that does not yet answer, and what answers that it has not.
+#[derive(Default)]
+struct Changes<'a> {
+    gone: Vec<(&'a Arc<Key>, &'a Arc<Entry<Compiled>>)>,
+    new: Vec<(&'a Arc<Key>, &'a Arc<Stored>, Option<&'a Arc<Entry<Compiled>>>)>,
+}
+
+/// Both are in the order of their keys, and mostly they are the same: one pass over both looks nothing up.
+fn changes<'a>(entries: &'a BTreeMap<Arc<Key>, Arc<Entry<Compiled>>>, snapshot: &'a Snapshot) -> Changes<'a> {
+    let mut changes = Changes::default();
+    let mut known = entries.iter().peekable();
+    for (key, stored) in snapshot.scenarios() {
+        let order = |other: &Arc<Key>| if Arc::ptr_eq(other, key) { Equal } else { other.cmp(key) };
+        while let Some((gone, entry)) = known.next_if(|(other, _)| order(other) == Less) {
+            changes.gone.push((gone, entry));
+        }
+        let present = known.next_if(|(other, _)| order(other) == Equal).map(|(_, entry)| entry);
+        if !present.is_some_and(|entry| Arc::ptr_eq(&entry.data().stored, stored)) {
+            changes.new.push((key, stored, present));
+        }
+    }
+    changes.gone.extend(known);
+    changes
+}
+
 impl Inner {
     /// Makes the store's new snapshot answer. What did not change is kept as it is.
     fn follow(&self, snapshot: &Arc<Snapshot>) {
         let old = self.live.load();
         let (mut index, mut entries) = (old.index.clone(), old.entries.clone());
         let now = (self.options.clock)();
-        for (key, entry) in &old.entries {
-            if snapshot.scenario(key).is_none() {
-                index.remove(entry);
-                entries.remove(key);
-            }
+        let changes = changes(&old.entries, snapshot);
+        for (key, entry) in changes.gone {
+            index.remove(entry);
+            entries.remove(key);
         }
-        for (key, stored) in snapshot.scenarios() {
-            let present = entries.get(key);
-            if present.is_some_and(|entry| Arc::ptr_eq(&entry.data().stored, stored)) {
-                continue;
-            }
+        for (key, stored, present) in changes.new {
             // Uploading starts to count anew, editing a file does not.
             let usage = present
                 .filter(|_| stored.by_hand)

@@ -180,9 +180,15 @@ impl Recorder {
         Kept::new(Arc::clone(&self.budget), most)
     }
 
-    /// Waits until all that was recorded is in the store, or for `patience`.
+    /// Waits until all that was recorded before this call is in the store, or for `patience`.
     pub async fn flush(&self, patience: Duration) {
         self.queue.flush(patience).await;
+    }
+
+    /// Waits until no recording of this method and (encoded) path is on its way into the store, or for some seconds; says
+    /// whether there was one.
+    pub async fn settled(&self, method: &Method, path: &str) -> bool {
+        self.queue.settled(method, path).await
     }
 
     /// How many exchanges were recorded, and how many could not be.

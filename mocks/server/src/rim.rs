@@ -9,7 +9,7 @@ use api_mock_store::Store;
 use bytes::Bytes;
 use http::header::HOST;
 use http::request::Parts;
-use http::{HeaderValue, Method, Request, Version};
+use http::{HeaderValue, Method, Request, Uri, Version};
 use http_body::Body;
 use hyper::body::Incoming;
 use tokio::sync::Semaphore;
@@ -29,6 +29,9 @@ use crate::validation::{self, Checked, Validation, Verdict};
 
 /// Runs of the chaos client at a time.
 const CHAOS_RUNS: usize = 2;
+
+/// Whoever asks for recordings waits this long for those that are on their way to the disk.
+const RECORDING_PATIENCE: Duration = Duration::from_secs(5);
 
 /// What all requests share.
 pub(crate) struct Rim {
@@ -118,6 +121,9 @@ impl Rim {
         admin::admit(head, route.is_open, self.admin_token.as_ref(), &self.admin_origins)?;
         let target = Target::of(parameters)?;
         let body = body::read(body, self.upload_bytes, self.body_timeout).await?;
+        if let Some(recording) = self.recording.as_ref().filter(|_| route.action.sees_recordings()) {
+            recording.recorder.flush(RECORDING_PATIENCE).await;
+        }
         let is_free = route.is_open || route.action.is_long();
         let slot = if is_free { None } else { self.admin_slots.acquire().await.ok() };
         let answered = admin::answer(self, route, Asked { head, body, target }).await;
@@ -142,25 +148,24 @@ impl Rim {
             name_the_host(&mut head);
         }
         let begun = Instant::now();
-        let mut other_methods = Vec::new();
-        if let Some(validation) = &self.validation {
-            let method = head.method.as_str();
-            let checked = Checked { method, uri: &head.uri, headers: &head.headers, body: &body };
-            match validation.check(&checked) {
-                Verdict::Good => {}
-                Verdict::Bad(reply) => {
-                    self.metrics.invalid.inc();
-                    return *reply;
-                }
-                Verdict::OtherMethods(allowed) => other_methods = allowed,
-            }
-        }
         let target = head.uri.path_and_query().map_or("/", |target| target.as_str());
         let request = api_mock_engine::Request::new(head.method, target, head.headers, body);
-        let mut answered = self.engine.answer(&request);
-        if let Some(on_answer) = &self.on_answer {
-            on_answer.call(&request, &mut answered);
+        let mut other_methods = Vec::new();
+        let mut answered = match self.verdict(&request, &head.uri) {
+            Verdict::Bad(invalid) => Err(Refusal::Invalid(invalid)),
+            Verdict::Good => self.engine.answer(&request),
+            Verdict::OtherMethods(allowed) => {
+                other_methods = allowed;
+                self.engine.answer(&request)
+            }
+        };
+        if let (Some(recording), Err(Refusal::NoMatch { .. })) = (&self.recording, &answered)
+            && Box::pin(recording.recorder.settled(&request.method, head.uri.path())).await
+        {
+            // What was just being written may be for this request.
+            answered = self.engine.answer(&request);
         }
+        self.show(&request, &mut answered);
         self.metrics.note_playback(begun);
         match answered {
             Ok(answer) => {
@@ -187,6 +192,20 @@ impl Rim {
                 }
                 _ => self.refused(&refusal),
             },
+        }
+    }
+
+    /// What the imported specifications say to a request, if requests are checked.
+    pub(crate) fn verdict(&self, request: &api_mock_engine::Request, uri: &Uri) -> Verdict {
+        let Some(validation) = &self.validation else { return Verdict::Good };
+        let (method, headers, body) = (request.method.as_str(), &request.headers, &request.body);
+        validation.check(&Checked { method, uri, headers, body })
+    }
+
+    /// Lets whoever wants to see what is played back, and change it.
+    pub(crate) fn show(&self, request: &api_mock_engine::Request, answered: &mut Result<Answer, Refusal>) {
+        if let Some(on_answer) = &self.on_answer {
+            on_answer.call(request, answered);
         }
     }
 

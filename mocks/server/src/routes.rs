@@ -34,6 +34,12 @@ impl Action {
     pub(crate) fn is_long(self) -> bool {
         matches!(self, Action::TryGroup | Action::TryScenario)
     }
+
+    /// Whether what was recorded before it must be there.
+    pub(crate) fn sees_recordings(self) -> bool {
+        use Action::{Call, Certificate, Document, GetAsset, Health, Metrics};
+        !matches!(self, Call | Certificate | Document | GetAsset | Health | Metrics)
+    }
 }
 
 /// A line of the table.

@@ -1,5 +1,6 @@
 //! Files of the data folder: every access stays inside it, every write is whole or not at all.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions};
 use std::io::Write as _;
 use std::path::{Component, Path, PathBuf};
@@ -11,8 +12,14 @@ use crate::error::StoreError;
 /// Files begun and not finished are named so; they are no scenarios and no fixtures.
 pub(crate) const TEMPORARY: &str = ".writing-";
 
-/// So many files are made last together.
-const MANY: usize = 16;
+/// So many files or folders are made last by one call for the file system.
+const MANY: usize = 64;
+
+/// So many threads wait for the disk.
+const WAITERS: usize = 8;
+
+/// So many are worth a thread.
+const FOR_A_THREAD: usize = 4;
 
 /// How what is written is made to last.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -148,19 +155,34 @@ impl Disk {
         begun.stamp()
     }
 
-    /// Writes files, as if one after the other. Many of them are made last together: that each of them is on disk
-    /// for itself takes some milliseconds.
+    /// Writes files, as if one after the other, but they are made last together: that each of them is on disk for itself
+    /// takes some milliseconds.
     pub(crate) fn write_all(&self, files: &[(&Path, &[u8])]) -> Result<Vec<Stamp>, StoreError> {
-        if files.len() < MANY || !CAN_SYNC_ALL {
-            return files.iter().map(|(file, bytes)| self.write(file, bytes)).collect();
+        if let [(file, bytes)] = files {
+            return Ok(vec![self.write(file, bytes)?]);
         }
-        let begun: Result<Vec<Begun>, StoreError> =
-            files.iter().map(|(file, bytes)| self.begin(file, bytes, Last::Together)).collect();
-        let begun = begun?;
-        self.sync_all()?;
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let begun = on_threads(files, cores, |(file, bytes)| self.begin(file, bytes, Last::Together))?;
+        self.sync(&begun.iter().map(|file| file.temporary.as_path()).collect::<Vec<_>>())?;
         begun.iter().try_for_each(Begun::finish)?;
-        self.sync_all()?;
+        // New folders stand in those above them.
+        let above = |file: &Begun| {
+            let folders = file.place.ancestors().skip(1).take_while(|folder| folder.starts_with(&self.root));
+            folders.map(Path::to_owned).collect::<Vec<_>>()
+        };
+        let folders: BTreeSet<PathBuf> = begun.iter().flat_map(above).collect();
+        self.sync(&folders.iter().map(PathBuf::as_path).collect::<Vec<_>>())?;
         begun.iter().map(Begun::stamp).collect()
+    }
+
+    /// Makes files and folders last. Few of them by themselves: who makes the whole file system last waits for what others
+    /// wrote, too.
+    fn sync(&self, places: &[&Path]) -> Result<(), StoreError> {
+        if places.len() >= MANY && CAN_SYNC_ALL {
+            return self.sync_all();
+        }
+        let sync = |place: &&Path| File::open(place).and_then(|file| file.sync_all());
+        on_threads(places, WAITERS, |place| sync(place).map_err(StoreError::io("sync the file"))).map(drop)
     }
 
     /// Writes all of a file beside its place.
@@ -211,11 +233,11 @@ impl Disk {
 
     /// Deletes files and the folders that they leave empty.
     pub(crate) fn delete_all(&self, files: &[PathBuf]) -> Result<(), StoreError> {
-        if files.len() < MANY || !CAN_SYNC_ALL {
-            return files.iter().try_for_each(|file| self.delete(file));
-        }
-        files.iter().try_for_each(|file| self.remove(file).map(|_| ()))?;
-        self.sync_all()
+        // A folder that is not empty now may be gone when the next files are.
+        let changed: Result<BTreeSet<PathBuf>, StoreError> =
+            files.iter().map(|file| self.remove(file)).collect();
+        let left: Vec<PathBuf> = changed?.into_iter().filter(|folder| folder.is_dir()).collect();
+        self.sync(&left.iter().map(PathBuf::as_path).collect::<Vec<_>>())
     }
 
     /// Removes a file and the folders that it leaves empty; gives the folder that is left.
@@ -309,6 +331,29 @@ impl Disk {
             }
         }
     }
+}
+
+/// Does something for each, by several threads if there are enough of them.
+fn on_threads<T: Sync, R: Send>(
+    items: &[T],
+    threads: usize,
+    work: impl Fn(&T) -> Result<R, StoreError> + Sync,
+) -> Result<Vec<R>, StoreError> {
+    let part = items.len().div_ceil(threads.clamp(1, WAITERS)).max(FOR_A_THREAD);
+    let work = |items: &[T]| items.iter().map(&work).collect::<Result<Vec<R>, StoreError>>();
+    let work = &work;
+    std::thread::scope(|scope| {
+        let mut parts = items.chunks(part);
+        let own = parts.next().unwrap_or_default();
+        let others: Vec<_> = parts.map(|part| (part, scope.spawn(move || work(part)))).collect();
+        let mut all = work(own);
+        for (part, thread) in others {
+            // A thread that panicked has said why; here it will say it again.
+            let more = thread.join().unwrap_or_else(|_| work(part));
+            all = all.and_then(|all| Ok([all, more?].into_iter().flatten().collect()));
+        }
+        all
+    })
 }
 
 fn write_new(path: &Path, bytes: &[u8], last: Last) -> std::io::Result<()> {

@@ -272,6 +272,27 @@ fn defect_l14_unusual_names_are_stored_and_found_again() {
     }
 }
 
+/// Many at once are written by several threads, and made last together.
+#[cfg(unix)]
+#[test]
+fn of_many_scenarios_all_are_there_or_none() {
+    let (folder, outside) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let store = open(folder.path());
+    let text = |number: usize| scenario_text("s", &format!("/many/{number}"), &number.to_string());
+    let stored = store.put_texts((0..400).map(text).collect()).unwrap();
+    assert_eq!(stored.len(), 400);
+    let read = |number: usize| fs::read_to_string(folder.path().join(format!("many/{number}/GET/s.scr")));
+    assert!((0..400).all(|number| read(number).unwrap() == text(number)));
+    assert_eq!(open(folder.path()).snapshot().scenarios().count(), 400);
+    // One of the next has no place.
+    std::os::unix::fs::symlink(outside.path(), folder.path().join("many/799")).unwrap();
+    let error = store.put_texts((400..800).map(text).collect()).unwrap_err();
+    assert_eq!(error.kind(), StoreErrorKind::Conflict, "{error}");
+    assert_eq!(store.snapshot().scenarios().count(), 400);
+    assert_eq!(all_files(folder.path()).len(), 400, "also none that was begun");
+    assert!(all_files(outside.path()).is_empty());
+}
+
 #[test]
 fn readers_never_see_a_torn_scenario() {
     let folder = tempfile::tempdir().unwrap();

@@ -2,7 +2,7 @@
 //! turns, all servers processes of their own.
 //!
 //! `cargo run --release -p api-mock-recorder --example throughput`, with `-- --seconds 2 --rounds 3 --connections 16` to change
-//! these. `MITMDUMP=/path/to/mitmdump` puts that proxy beside it.
+//! these, and with `--only new` for the rows with this word in them. `MITMDUMP=/path/to/mitmdump` puts that proxy beside it.
 #![allow(clippy::print_stdout, reason = "a program for people")]
 
 mod load;
@@ -21,6 +21,8 @@ struct Plan {
     seconds: u64,
     rounds: usize,
     connections: usize,
+    /// What rows must have in their names; those without a proxy are always measured.
+    only: String,
 }
 
 fn main() -> Result<(), Failure> {
@@ -37,13 +39,18 @@ fn main() -> Result<(), Failure> {
 }
 
 fn plan(words: &[&str]) -> Result<Plan, Failure> {
-    let mut plan = Plan { seconds: 2, rounds: 3, connections: 16 };
+    let mut plan = Plan { seconds: 2, rounds: 3, connections: 16, only: String::new() };
     for pair in words.chunks(2) {
         match pair {
             ["--seconds", value] => plan.seconds = value.parse()?,
             ["--rounds", value] => plan.rounds = value.parse()?,
             ["--connections", value] => plan.connections = value.parse()?,
-            _ => return Err(format!("{pair:?} is none of --seconds, --rounds and --connections").into()),
+            ["--only", value] => plan.only = (*value).to_owned(),
+            _ => {
+                return Err(
+                    format!("{pair:?} is none of --seconds, --rounds, --connections and --only").into()
+                );
+            }
         }
     }
     Ok(plan)

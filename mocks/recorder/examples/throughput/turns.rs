@@ -84,12 +84,13 @@ fn measure(rows: &mut [Row<'_>], plan: &Plan) -> Result<(), Failure> {
     let connections = plan.connections;
     let pause = Duration::from_secs(1) * u32::try_from(connections)? / PACE;
     let mut number = 0;
-    for row in &*rows {
+    let is_wanted = |row: &Row<'_>| row.proxy.is_none() || row.what.contains(&plan.only);
+    for row in rows.iter().filter(|row| is_wanted(row)) {
         let time = Duration::from_millis(300);
         run(&row.way, Load { connections, time, pause: None, is_new: false }, 0)?;
     }
     for _ in 0..plan.rounds {
-        for row in &mut *rows {
+        for row in rows.iter_mut().filter(|row| is_wanted(row)) {
             number += 1;
             let worked = row.proxy.and_then(Running::worked);
             let load = Load { connections, time, pause: None, is_new: row.is_new };
@@ -114,7 +115,7 @@ fn print(rows: &[Row<'_>], plan: &Plan) {
         "{:<40} {:>8} {:>8} {:>10} {:>12} {:>14}",
         "", "req/s", "/direct", "work (us)", "median (ms)", "added (ms)"
     );
-    for row in rows {
+    for row in rows.iter().filter(|row| !row.all_out.is_empty()) {
         let of = |value: &dyn Fn(&Row<'_>) -> Vec<f64>| median(value(row));
         let direct = rows.get(row.direct).unwrap_or(row);
         let ratios =

@@ -1,6 +1,6 @@
 //! Recordings on their way to the disk: a thread that writes them, many at a time, so that no request waits for it.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -17,9 +17,9 @@ use super::{Exchange, Kept, Recording, recording};
 use crate::options::FileOptions;
 
 /// Recordings that are under way or not yet written.
-const WAITING: usize = 512;
-/// As many are written at once.
-const BATCH: usize = 128;
+const WAITING: usize = 2_048;
+/// As many are written at once: that they are on disk takes hardly longer for many than for one.
+const BATCH: usize = 512;
 /// A request that could be answered by what is just being written waits this long for it.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -36,7 +36,9 @@ struct Shared {
     store: Arc<Store>,
     options: FileOptions,
     pending: Mutex<HashMap<(Method, String), usize>>,
-    /// Grows when something was written.
+    /// How many were taken in.
+    begun: AtomicU64,
+    /// How many of these are done with, in the order in which they came.
     written: watch::Sender<u64>,
     recorded: AtomicU64,
     failed: AtomicU64,
@@ -62,6 +64,7 @@ impl Queue {
             store,
             options,
             pending: Mutex::default(),
+            begun: AtomicU64::new(0),
             written: watch::Sender::new(0),
             recorded: AtomicU64::new(0),
             failed: AtomicU64::new(0),
@@ -96,8 +99,9 @@ impl Queue {
         let key = (exchange.method.clone(), exchange.url.path().to_owned());
         *self.shared.pending().entry(key.clone()).or_default() += 1;
         let job = Box::new(Job { exchange, key, _slot: slot, _kept: kept });
+        self.shared.begun.fetch_add(1, Ordering::SeqCst);
         if let Some(Err(unsent)) = self.jobs.as_ref().map(|jobs| jobs.send(job)) {
-            self.shared.done(&unsent.0.key);
+            self.shared.done(&[unsent.0]);
         }
     }
 
@@ -114,11 +118,11 @@ impl Queue {
         true
     }
 
-    /// Waits until all is written, or for `patience`.
+    /// Waits until all that was recorded before this call is written, or for `patience`.
     pub(crate) async fn flush(&self, patience: Duration) {
+        let begun = self.shared.begun.load(Ordering::SeqCst);
         let mut written = self.shared.written.subscribe();
-        let gone = async { while !self.shared.pending().is_empty() && written.changed().await.is_ok() {} };
-        let _ = tokio::time::timeout(patience, gone).await;
+        let _ = tokio::time::timeout(patience, written.wait_for(|count| *count >= begun)).await;
     }
 
     /// How many were recorded, and how many should have been.
@@ -141,14 +145,18 @@ impl Shared {
         self.pending.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn done(&self, key: &(Method, String)) {
+    fn done(&self, jobs: &[Box<Job>]) {
         let mut pending = self.pending();
-        if let Some(count) = pending.get_mut(key) {
-            *count -= 1;
-            if *count == 0 {
-                pending.remove(key);
+        for Job { key, .. } in jobs.iter().map(|job| &**job) {
+            if let Some(count) = pending.get_mut(key) {
+                *count -= 1;
+                if *count == 0 {
+                    pending.remove(key);
+                }
             }
         }
+        drop(pending);
+        self.written.send_modify(|count| *count += jobs.len() as u64);
     }
 
     fn write_all(&self, coming: &Receiver<Box<Job>>) {
@@ -157,15 +165,14 @@ impl Shared {
             let mut jobs = vec![first];
             jobs.extend(coming.try_iter().take(BATCH - 1));
             self.write(&jobs, &mut seen);
-            jobs.iter().for_each(|job| self.done(&job.key));
-            drop(jobs);
-            self.written.send_modify(|count| *count += 1);
+            self.done(&jobs);
         }
     }
 
     fn write(&self, jobs: &[Box<Job>], seen: &mut Seen) {
         let snapshot = self.store.snapshot();
-        let mut scenarios: HashMap<Key, Scenario> = HashMap::new();
+        // In an order that does not depend on chance: two of them may want the same file.
+        let mut scenarios: BTreeMap<Key, Scenario> = BTreeMap::new();
         for job in jobs {
             let digest = digest(&job.exchange);
             if seen.key(&digest).is_some_and(|key| snapshot.scenario(key).is_some()) {
@@ -191,26 +198,28 @@ impl Shared {
             }
             scenarios.insert(recording.scenario.key(), recording.scenario);
         }
-        self.put(scenarios.into_values().collect());
+        self.put(&scenarios.into_values().collect::<Vec<_>>());
     }
 
-    fn put(&self, scenarios: Vec<Scenario>) {
+    fn put(&self, scenarios: &[Scenario]) {
         if scenarios.is_empty() {
             return;
         }
-        if self.store.put_all(&scenarios).is_ok() {
-            self.recorded.fetch_add(scenarios.len() as u64, Ordering::Relaxed);
-            return;
-        }
-        // One that the store does not take must not keep the others out.
-        for scenario in &scenarios {
-            match self.store.put_scenario(scenario) {
-                Ok(_) => {
-                    self.recorded.fetch_add(1, Ordering::Relaxed);
-                }
-                Err(error) => self.note_failure(&error),
+        match self.store.put_good_texts(scenarios.iter().map(Scenario::to_yaml).collect()) {
+            Ok(bad) => {
+                self.note_recorded(scenarios.len() - bad.len());
+                bad.iter().for_each(|(_, error)| self.note_failure(error));
             }
+            // One for which there is no place must not keep the others out.
+            Err(_) => scenarios.iter().for_each(|scenario| match self.store.put_scenario(scenario) {
+                Ok(_) => self.note_recorded(1),
+                Err(error) => self.note_failure(&error),
+            }),
         }
+    }
+
+    fn note_recorded(&self, count: usize) {
+        self.recorded.fetch_add(count as u64, Ordering::Relaxed);
     }
 
     fn put_fixture(&self, recording: &Recording) -> Result<(), StoreError> {

@@ -108,17 +108,16 @@ impl Shared {
     /// look at the folder.
     pub(super) fn put(&self, scenarios: Vec<(Scenario, Arc<str>)>) -> Result<Vec<Arc<Stored>>, StoreError> {
         let mut writer = self.lock();
-        let mut snapshot = Snapshot::clone(&self.snapshot.load());
-        let new = scenarios
-            .iter()
-            .filter(|(scenario, _)| !snapshot.scenarios.contains_key(&scenario.key()))
-            .count();
-        if snapshot.scenarios.len() + new > self.options.max_scenarios {
-            return Err(StoreError::TooMany(snapshot.scenarios.len()));
+        let present = self.snapshot.load();
+        let known = |scenario: &Scenario| present.scenarios.contains_key(&scenario.key());
+        let new = scenarios.iter().filter(|(scenario, _)| !known(scenario)).count();
+        if present.scenarios.len() + new > self.options.max_scenarios {
+            return Err(StoreError::TooMany(present.scenarios.len()));
         }
         if scenarios.is_empty() {
             return Ok(Vec::new());
         }
+        let mut snapshot = Snapshot::clone(&present);
         let mut placed = Vec::with_capacity(scenarios.len());
         let mut taken = Vec::new();
         for (scenario, text) in scenarios {
