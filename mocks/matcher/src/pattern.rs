@@ -1,6 +1,7 @@
 //! Regular expressions as scenario files have them: Go's, with type tags and directives.
 
-use std::sync::OnceLock;
+use std::collections::BTreeMap;
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use api_mock_datagen::strip_type_tags;
 use api_mock_scenario::{constant, directives};
@@ -8,6 +9,10 @@ use regex::{Regex, RegexBuilder};
 
 /// What a compiled expression may occupy, in bytes.
 const REGEX_BYTES: usize = 1 << 20;
+
+/// As many compiled expressions are remembered, if they are no larger than this.
+const MOST_KNOWN: usize = 512;
+const KNOWN_BYTES: usize = 128 << 10;
 
 /// A pattern that begins so does not fit what is missing, even if it fits what is empty.
 const PRESENT: &str = "__present__";
@@ -63,8 +68,24 @@ impl TextPattern {
     }
 }
 
+/// Compiled once for all: the fields of an API's scenarios have the same few patterns, and compiling takes a hundred times
+/// as long as looking one up.
 fn compile(text: &str) -> Option<Regex> {
-    RegexBuilder::new(&source(text)).size_limit(REGEX_BYTES).build().ok()
+    static KNOWN: Mutex<BTreeMap<String, Regex>> = Mutex::new(BTreeMap::new());
+    let known = || KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+    let source = source(text);
+    if let Some(regex) = known().get(&source) {
+        return Some(regex.clone());
+    }
+    let build = |bytes: usize| RegexBuilder::new(&source).size_limit(bytes).build().ok();
+    // Others go on meanwhile; two that compile the same get the same.
+    let Some(regex) = build(KNOWN_BYTES) else { return build(REGEX_BYTES) };
+    let mut known = known();
+    if known.len() >= MOST_KNOWN {
+        known.clear();
+    }
+    known.insert(source, regex.clone());
+    Some(regex)
 }
 
 /// A pattern as the library reads it. What a directive prints depends on the request, so it stands for any text.
