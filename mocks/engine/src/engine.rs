@@ -222,7 +222,14 @@ impl Engine {
 #[derive(Default)]
 struct Changes<'a> {
     gone: Vec<(&'a Arc<Key>, &'a Arc<Entry<Compiled>>)>,
-    new: Vec<(&'a Arc<Key>, &'a Arc<Stored>, Option<&'a Arc<Entry<Compiled>>>)>,
+    new: Vec<Newer<'a>>,
+}
+
+/// What a snapshot says anew, and what answers until now.
+struct Newer<'a> {
+    key: &'a Arc<Key>,
+    stored: &'a Arc<Stored>,
+    present: Option<&'a Arc<Entry<Compiled>>>,
 }
 
 /// Both are in the order of their keys, and mostly they are the same: one pass over both looks nothing up.
@@ -236,7 +243,7 @@ fn changes<'a>(entries: &'a BTreeMap<Arc<Key>, Arc<Entry<Compiled>>>, snapshot: 
         }
         let present = known.next_if(|(other, _)| order(other) == Equal).map(|(_, entry)| entry);
         if !present.is_some_and(|entry| Arc::ptr_eq(&entry.data().stored, stored)) {
-            changes.new.push((key, stored, present));
+            changes.new.push(Newer { key, stored, present });
         }
     }
     changes.gone.extend(known);
@@ -254,7 +261,7 @@ impl Inner {
             index.remove(entry);
             entries.remove(key);
         }
-        for (key, stored, present) in changes.new {
+        for Newer { key, stored, present } in changes.new {
             // Uploading starts to count anew, editing a file does not.
             let usage = present
                 .filter(|_| stored.by_hand)

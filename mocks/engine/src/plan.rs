@@ -24,6 +24,10 @@ const MEMORY: usize = 8;
 
 /// How a scenario is turned into an answer.
 #[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "there is one for each scenario, and the large one is the fast one"
+)]
 pub(crate) enum Plan {
     /// It is always the same.
     Static(Lanes<Head>),

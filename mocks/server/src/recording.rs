@@ -69,7 +69,7 @@ impl Local for Rim {
     fn played(&self, request: &api_mock_engine::Request, answered: &mut Result<Answer, Refusal>) {
         self.show(request, answered);
         match answered {
-            Ok(_) => self.metrics.answered.inc(),
+            Ok(_) => self.metrics.note_answered(),
             Err(Refusal::Invalid(_)) => self.metrics.invalid.inc(),
             Err(Refusal::NoMatch { .. }) => self.metrics.not_matched.inc(),
             Err(_) => self.metrics.failed.inc(),
