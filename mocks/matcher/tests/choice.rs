@@ -232,7 +232,7 @@ fn an_entry_of_the_same_key_takes_the_place() {
     index.insert(entry.clone());
     let request = get("/x");
     let choice = index.choose(&request, 5, |_, _, _| true).unwrap();
-    assert!(Arc::ptr_eq(&choice.entry, &entry));
+    assert!(Arc::ptr_eq(choice.entry, &entry));
     assert_eq!((choice.count, entry.usage().last_used_ms()), (1, 5));
 }
 
