@@ -392,7 +392,7 @@ fn what_does_not_start_says_why() {
     assert!(text.starts_with("cannot read no/such/file.yaml: "), "{text}");
     let text = said(MockServer::builder().folder("no/such/folder"));
     assert!(text.starts_with("cannot read no/such/folder: "), "{text}");
-    let text = said(MockServer::builder().scenario(get("/x").name("x").text("{{.a")));
+    let text = said(MockServer::builder().scenario(get("/x").name("x").text("{{Nope}}")));
     assert!(text.starts_with("scenario \"x\" is no good: "), "{text}");
     let text = said(MockServer::builder().scenario(request("GE T", "/x")));
     assert!(text.contains("method"), "{text}");
