@@ -369,17 +369,27 @@ impl Inner {
                 compiled.fixtures().bytes(name.trim()).ok_or(RenderProblem::NoFixture(name))?
             }
         };
+        let (status, wait) = if asks_for_anything(request) {
+            (asked_status(request), asked_wait(request))
+        } else {
+            (None, None)
+        };
         Ok(Answer {
-            status: asked_status(request).unwrap_or(head.status),
+            status: status.unwrap_or(head.status),
             headers: head.headers,
             body,
-            wait: asked_wait(request).unwrap_or(head.wait).min(self.options.max_wait),
+            wait: wait.unwrap_or(head.wait).min(self.options.max_wait),
             count: choice.count,
             scenario: head.name,
             path: head.path,
             fault: None,
         })
     }
+}
+
+/// Whether there are headers of ours. Few requests have any, and looking up each of them takes longer.
+pub(crate) fn asks_for_anything(request: &Request) -> bool {
+    request.headers.keys().any(|name| name.as_str().starts_with("x-mock-"))
 }
 
 /// The status that the request asks for, if it does and it is one.

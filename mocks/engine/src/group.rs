@@ -12,6 +12,7 @@ use http::HeaderValue;
 
 use crate::answer::{Answer, Refusal};
 use crate::compiled::Compiled;
+use crate::engine::asks_for_anything;
 use crate::fault::{CHAOS_ENABLED, FAULT, FaultPlan, RuleSet};
 
 /// What is set for groups, ready.
@@ -90,7 +91,7 @@ impl Groups {
         chance: Chance,
     ) -> Result<Option<FaultPlan>, Refusal> {
         let all = self.all.as_ref().and_then(|all| all.rules.as_ref());
-        let asked = request.headers.get(FAULT);
+        let asked = asks_for_anything(request).then(|| request.headers.get(FAULT)).flatten();
         if asked.is_none() && all.is_none() && sets.iter().all(Option::is_none) {
             return Ok(None);
         }

@@ -12,6 +12,7 @@ mod kept;
 mod listen;
 mod metrics;
 mod problem;
+mod rarely;
 mod recording;
 mod refused;
 mod reply;

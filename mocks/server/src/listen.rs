@@ -1,12 +1,9 @@
 //! Sockets: accepts connections, serves HTTP/1.1 and HTTP/2 on each, ends them when it is time.
 
 use std::net::SocketAddr;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::StreamExt;
-use futures_util::stream::FuturesUnordered;
 use http::{Method, Request};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
@@ -20,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::{ServerConfig, ServerLimits};
 use crate::fault::{self, Cut, Socket, WireFault};
+use crate::rarely::Rarely;
 use crate::rim::Rim;
 use crate::watch::{Activity, Watched};
 use crate::{StartError, metrics};
@@ -172,7 +170,7 @@ async fn serve<S: Socket>(stream: S, shared: Shared) {
 }
 
 async fn converse<S: Socket>(stream: S, shared: Shared, activity: &Arc<Activity>) {
-    let Shared { http, idle, shutdown, .. } = shared;
+    let Shared { http, idle, mut shutdown, .. } = shared;
     let io = TokioIo::new(Watched::new(stream, Arc::clone(activity)));
     let service = service_fn(|request: Request<Incoming>| {
         let in_flight = activity.enter();
@@ -189,14 +187,9 @@ async fn converse<S: Socket>(stream: S, shared: Shared, activity: &Arc<Activity>
         }
     });
     let mut connection = std::pin::pin!(http.serve_connection(io, service));
-    // Each of these is polled only when it is woken itself, not with each request.
-    let mut events: FuturesUnordered<Pin<Box<dyn Future<Output = Event> + Send>>> = FuturesUnordered::new();
-    events.push(Box::pin(async move {
-        shutdown.cancelled().await;
-        Event::Shutdown
-    }));
+    // Polled only when it is woken itself, not with each request.
     let pause = (idle / LOOKS).max(Duration::from_millis(1));
-    events.push(Box::pin(look_after(pause)));
+    let mut event = Rarely::new(next_event(shutdown.clone(), pause));
     let (mut seen, mut still) = (None, 0);
     loop {
         tokio::select! {
@@ -207,10 +200,13 @@ async fn converse<S: Socket>(stream: S, shared: Shared, activity: &Arc<Activity>
                 }
                 return;
             }
-            Some(event) = events.next() => match event {
+            happened = &mut event => match happened {
                 Event::Shutdown => {
                     activity.end();
                     connection.as_mut().graceful_shutdown();
+                    // Never a second time.
+                    shutdown = CancellationToken::new();
+                    event.set(next_event(shutdown.clone(), pause));
                 }
                 Event::Look => {
                     let now = activity.progress();
@@ -219,7 +215,7 @@ async fn converse<S: Socket>(stream: S, shared: Shared, activity: &Arc<Activity>
                     if still >= LOOKS {
                         return;
                     }
-                    events.push(Box::pin(look_after(pause)));
+                    event.set(next_event(shutdown.clone(), pause));
                 }
             },
         }
@@ -232,7 +228,9 @@ enum Event {
     Look,
 }
 
-async fn look_after(pause: Duration) -> Event {
-    tokio::time::sleep(pause).await;
-    Event::Look
+async fn next_event(shutdown: CancellationToken, pause: Duration) -> Event {
+    tokio::select! {
+        () = shutdown.cancelled_owned() => Event::Shutdown,
+        () = tokio::time::sleep(pause) => Event::Look,
+    }
 }
