@@ -35,7 +35,7 @@ FIGURE
   contenders  16 processes for one lock: shares, waits, inversions
   renewals    50,000 locks held by one process for five leases (renewals=N: so many)
   keys        an acquire among 100 and among 100,000 keys
-  waiters     2,000 waiters for one lock: memory, and load while they wait
+  waiters     2,000 waiters for one lock: memory, and load while they wait (waiters=N: so many, in one process and in eight)
   peers       db-locks beside other libraries, in one table
 
 DATABASE
@@ -83,7 +83,7 @@ async fn run(arguments: Vec<String>) -> Outcome {
         "contenders" => contenders::measure(&databases).await,
         "renewals" => renewals::measure(&databases, number).await,
         "keys" => keys::measure(&databases).await,
-        "waiters" => waiters::measure(&databases).await,
+        "waiters" => waiters::measure(&databases, number).await,
         "peers" => peers::measure(&databases).await,
         _ => Err(format!("there is no figure {figure:?}\n\n{USAGE}").into()),
     }

@@ -16,7 +16,7 @@ const WAITERS_DYNAMODB: u64 = 500;
 const WINDOW: Duration = Duration::from_secs(15);
 const WINDOWS: usize = 2;
 
-pub(crate) async fn measure(databases: &[Database]) -> Outcome {
+pub(crate) async fn measure(databases: &[Database], number: Option<u64>) -> Outcome {
     println!(
         "Waiters for one held lock; {WINDOWS} windows of {} s while nothing happens. CPU in hundredths of a core, all clients together.",
         WINDOW.as_secs()
@@ -35,7 +35,11 @@ pub(crate) async fn measure(databases: &[Database]) -> Outcome {
     );
     for database in databases {
         let many = if database.kind == Kind::Dynamodb { WAITERS_DYNAMODB } else { WAITERS };
-        for (waiters, processes) in [(1, 1), (many / 10, 1), (many, 1), (many, 8)] {
+        let scenes = match number {
+            None => vec![(1, 1), (many / 10, 1), (many, 1), (many, 8)],
+            Some(many) => vec![(many, 1), (many, 8)],
+        };
+        for (waiters, processes) in scenes {
             wait(database, waiters, processes).await?;
         }
     }

@@ -94,19 +94,9 @@ pub(crate) struct Ask(pub(crate) AcquireRequest);
 /// Asks for `lock`.
 pub(crate) fn ask(lock: &LockId) -> Ask {
     Ask(AcquireRequest {
-        lock: lock.clone(),
-        version: new_version(),
         owner: "suite".to_string(),
         lease_ms: LONG_LEASE_MS,
-        max_size: None,
-        named_by_version: false,
-        data: None,
-        replace_data: true,
-        delete_on_release: false,
-        reentrant: false,
-        only_if_exists: false,
-        fair: true,
-        wait: false,
+        ..AcquireRequest::new(lock.clone())
     })
 }
 

@@ -38,7 +38,7 @@ pub use options::{
     AcquireLockOptions, AcquireLockOptionsBuilder, ReleaseLockOptions, ReleaseLockOptionsBuilder,
     SendHeartbeatOptions, SendHeartbeatOptionsBuilder,
 };
-pub use protocol::{AcquireRequest, Acquired, Busy, LockRecord, ReleaseRequest, RenewRequest};
+pub use protocol::{AcquireRequest, Acquired, Busy, LockRecord, ReleaseRequest, RenewRequest, Waiting};
 pub use repository::{
     Capabilities, FairSemaphoreRepository, LockRepository, MutexRepository, SemaphoreRepository,
 };

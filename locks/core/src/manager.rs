@@ -6,7 +6,7 @@ use crate::error::LockResult;
 use crate::lock_id::LockId;
 use crate::models::{MutexLock, Semaphore};
 use crate::options::{AcquireLockOptions, ReleaseLockOptions, SendHeartbeatOptions};
-use crate::protocol::Acquired;
+use crate::protocol::{Acquired, Waiting};
 use crate::repository::Capabilities;
 
 /// Acquires, renews and releases locks, and manages mutexes and semaphores, for one tenant.
@@ -126,6 +126,14 @@ pub trait LockStore: Send + Sync {
     /// # Errors
     /// What the database says.
     async fn beat(&self, locks: &[LockId]) -> LockResult<()>;
+
+    /// Keeps the places of many waiters; see [`crate::LockRepository::keep_places`].
+    ///
+    /// # Errors
+    /// What the database says.
+    async fn keep_places(&self, waiting: &[Waiting]) -> LockResult<Vec<String>> {
+        Ok(waiting.iter().flat_map(|waiting| waiting.versions.iter().cloned()).collect())
+    }
 
     /// Returns when it may be the turn of `version`; see [`crate::LockRepository::rung`].
     async fn rung(&self, lock: &LockId, version: &str);

@@ -15,6 +15,7 @@
 //!   newcomer: all live waiters). A fair acquire is granted iff `rank < free`. An unfair one (`fair: false`) iff `free > 0`.
 //! - **R5 queueing.** A fair acquire that is refused and has `wait` set enters the queue (or stays in its place) under its
 //!   version, with a deadline of [`WAITER_TTL_MS`]. Its grant, its [`abandon`](crate::LockRepository::abandon) or the deadline takes it out.
+//!   [`keep_places`](crate::LockRepository::keep_places) puts the deadlines of many off; who has lost his place enters anew, at the end.
 //! - **R6 liveness.** A waiter is live while its deadline has not passed **and** its process has shown life within
 //!   [`CLIENT_TTL_MS`]: by queueing, or by [`beat`](crate::LockRepository::beat). A waiter that is not live is skipped, not removed: if its
 //!   process comes back it has its old place. So all waiters of a crashed process together cost one `CLIENT_TTL_MS`.
@@ -34,10 +35,12 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
+use crate::error::LockResult;
 use crate::lock_id::LockId;
-use crate::models::{MutexLock, Remaining};
+use crate::models::{DEFAULT_LEASE_MS, MutexLock, Remaining, new_version};
 
-/// How long a waiter keeps its place without being seen, in milliseconds. A waiter asks again at least every third of it.
+/// How long a waiter keeps its place without being seen, in milliseconds. At least every third of it a waiter asks again, or its process
+/// [keeps its place](crate::LockRepository::keep_places).
 pub const WAITER_TTL_MS: i64 = 15_000;
 /// How long the waiters of a process count as live after its last sign of life, in milliseconds: what a crash can cost the queue.
 pub const CLIENT_TTL_MS: i64 = 400;
@@ -79,6 +82,99 @@ pub struct AcquireRequest {
     pub fair: bool,
     /// See R5.
     pub wait: bool,
+}
+
+impl AcquireRequest {
+    /// Asks for `lock` as most do: under a new version, for 15 s, first come, first served, without waiting; data that is given replaces what is there. A semaphore must exist.
+    ///
+    /// ```
+    /// use db_locks_core::{AcquireRequest, LockId};
+    /// let request = AcquireRequest::new(LockId::semaphore("tenant", "printers")?).max_size(3).lease_ms(5_000).waiting();
+    /// assert!(request.fair && request.wait && !request.version.is_empty());
+    /// # Ok::<(), db_locks_core::LockError>(())
+    /// ```
+    pub fn new(lock: LockId) -> Self {
+        Self {
+            lock,
+            version: new_version(),
+            owner: String::new(),
+            lease_ms: DEFAULT_LEASE_MS,
+            max_size: None,
+            named_by_version: false,
+            data: None,
+            replace_data: true,
+            delete_on_release: false,
+            reentrant: false,
+            only_if_exists: false,
+            fair: true,
+            wait: false,
+        }
+    }
+
+    /// As [`Self::new`], for a mutex of a tenant.
+    ///
+    /// # Errors
+    /// `Validation` for names that no lock can have.
+    pub fn mutex(tenant: &str, key: &str) -> LockResult<Self> {
+        LockId::mutex(tenant, key).map(Self::new)
+    }
+
+    /// As [`Self::new`], for a slot of a semaphore that is created with this many if it is absent.
+    ///
+    /// # Errors
+    /// As [`Self::mutex`].
+    pub fn semaphore(tenant: &str, key: &str, max_size: u32) -> LockResult<Self> {
+        Ok(Self::new(LockId::semaphore(tenant, key)?).max_size(max_size))
+    }
+
+    /// Under this version.
+    pub fn version(self, version: impl Into<String>) -> Self {
+        Self { version: version.into(), ..self }
+    }
+
+    /// On behalf of this owner.
+    pub fn owner(self, owner: impl Into<String>) -> Self {
+        Self { owner: owner.into(), ..self }
+    }
+
+    /// For so many milliseconds.
+    pub fn lease_ms(self, lease_ms: i64) -> Self {
+        Self { lease_ms, ..self }
+    }
+
+    /// Creates a semaphore of this size if it is absent.
+    pub fn max_size(self, max_size: u32) -> Self {
+        Self { max_size: Some(max_size), ..self }
+    }
+
+    /// Leaves this with the slot.
+    pub fn data(self, data: impl Into<String>) -> Self {
+        Self { data: Some(data.into()), ..self }
+    }
+
+    /// Enters the queue when it is refused.
+    pub fn waiting(self) -> Self {
+        Self { wait: true, ..self }
+    }
+
+    /// Passes whoever waits.
+    pub fn unfair(self) -> Self {
+        Self { fair: false, ..self }
+    }
+
+    /// Is handed back what the same owner holds.
+    pub fn reentrant(self) -> Self {
+        Self { reentrant: true, ..self }
+    }
+}
+
+/// Waiters of one process for one lock.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Waiting {
+    /// Which lock.
+    pub lock: LockId,
+    /// What they wait under.
+    pub versions: Vec<String>,
 }
 
 /// The answer to an [`AcquireRequest`]. "No" is an answer, not an error.

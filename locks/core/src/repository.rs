@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use crate::error::LockResult;
 use crate::lock_id::LockId;
 use crate::models::{MutexLock, Semaphore};
-use crate::protocol::{AcquireRequest, Acquired, ReleaseRequest, RenewRequest};
+use crate::protocol::{AcquireRequest, Acquired, ReleaseRequest, RenewRequest, Waiting};
 
 /// What a store can do beyond the protocol. The conformance suite makes it keep its word, and lists what it
 /// does not offer as ignored, with the reason.
@@ -79,6 +79,15 @@ pub trait LockRepository: Send + Sync + std::fmt::Debug {
     /// # Errors
     /// What the database says.
     async fn beat(&self, locks: &[LockId]) -> LockResult<()>;
+
+    /// Keeps the places of these waiters of this process for another [`WAITER_TTL_MS`](crate::protocol::WAITER_TTL_MS) (R5), in as few
+    /// round trips as the store can. Returns the versions whose places were not kept, for whatever reason: they ask for themselves.
+    ///
+    /// # Errors
+    /// What the database says; then nobody's place may have been kept.
+    async fn keep_places(&self, waiting: &[Waiting]) -> LockResult<Vec<String>> {
+        Ok(waiting.iter().flat_map(|waiting| waiting.versions.iter().cloned()).collect())
+    }
 
     /// Renews many locks; answers in the same order. Stores that can do it in one round trip override this.
     async fn renew_many(&self, requests: &[RenewRequest]) -> Vec<LockResult<MutexLock>> {

@@ -1,21 +1,33 @@
 //! Waiting for a lock: who of this process waits for what, in which order, and when each asks again.
 //!
 //! Of all the waiters that a process has for one lock only the first asks the database regularly; the others sleep
-//! until they are first, or until their place in the queue must be confirmed. One task shows for all of them
-//! together that the process lives (R6); it runs only while somebody waits.
+//! until they are first. One task does what they would have to say: that the process lives (R6), and that they still wait (R5).
+//! It runs only while somebody waits. Who was not mentioned for long asks for himself.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use db_locks_core::protocol::{CLIENT_BEAT_MS, WAITER_TTL_MS};
-use db_locks_core::{Busy, LockId, LockStore};
+use db_locks_core::{Busy, LockId, LockStore, Waiting};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
 /// How often at least a waiter that is not next asks again on behalf of its process: those ahead of it may be dead.
 const NOT_NEXT_MS: u64 = 100;
+
+/// How often the places of those who sleep are looked after.
+const KEEP_EVERY: Duration = Duration::from_secs(1);
+/// A place is kept again when that much of its time is over.
+const KEEP_AFTER: Duration = waiter_ttl(4);
+/// Whose place was not kept for that long asks for himself.
+const ASK_AFTER: Duration = waiter_ttl(2);
+
+/// A part of the time for which a place is kept.
+const fn waiter_ttl(part: u64) -> Duration {
+    Duration::from_millis(WAITER_TTL_MS.unsigned_abs() / part)
+}
 
 /// All the waiters of one manager.
 #[derive(Clone)]
@@ -36,7 +48,10 @@ struct Room {
 }
 
 struct Seat {
+    version: String,
     queue_number: Mutex<u64>,
+    /// When the database was last told that this one waits.
+    kept: Mutex<Instant>,
     wake: Notify,
     /// Set when the wake-up means "ask now"; without it, only the pace has changed.
     ask_now: AtomicBool,
@@ -45,6 +60,14 @@ struct Seat {
 impl Seat {
     fn number(&self) -> u64 {
         *self.queue_number.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn kept(&self) -> Instant {
+        *self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn keep(&self, at: Instant) {
+        *self.kept.lock().unwrap_or_else(PoisonError::into_inner) = at;
     }
 
     fn wake(&self, ask_now: bool) {
@@ -59,6 +82,17 @@ impl Shared {
     fn room(&self) -> MutexGuard<'_, Room> {
         self.room.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    /// Those who do not ask for themselves, and whose places should be kept anew.
+    fn due(&self) -> BTreeMap<LockId, Vec<Arc<Seat>>> {
+        let now = Instant::now();
+        let due = |seat: &&Arc<Seat>| now.saturating_duration_since(seat.kept()) >= KEEP_AFTER;
+        let of_lock = |(lock, seats): (&LockId, &Vec<Arc<Seat>>)| {
+            let due: Vec<_> = seats.iter().skip(1).filter(due).cloned().collect();
+            (!due.is_empty()).then(|| (lock.clone(), due))
+        };
+        self.room().seats.iter().filter_map(of_lock).collect()
+    }
 }
 
 impl WaitRoom {
@@ -67,8 +101,10 @@ impl WaitRoom {
     }
 
     /// Takes a seat among those who wait for `lock`; dropping it leaves.
-    pub(crate) fn enter(&self, lock: &LockId, busy: &Busy) -> WaitSeat {
+    pub(crate) fn enter(&self, lock: &LockId, version: &str, busy: &Busy) -> WaitSeat {
         let seat = Arc::new(Seat {
+            version: version.to_string(),
+            kept: Mutex::new(Instant::now()),
             queue_number: Mutex::new(busy.queue_number),
             wake: Notify::new(),
             ask_now: AtomicBool::new(false),
@@ -79,7 +115,7 @@ impl WaitRoom {
         seats.sort_by_key(|seat| seat.number());
         if !room.beating {
             room.beating = true;
-            tokio::spawn(beat_while_waiting(Arc::downgrade(&self.shared)));
+            tokio::spawn(speak_for_all(Arc::downgrade(&self.shared)));
         }
         drop(room);
         WaitSeat { shared: self.shared.clone(), lock: lock.clone(), seat }
@@ -99,6 +135,47 @@ impl WaitRoom {
         }
         if let Some(first) = room.seats.get(lock).and_then(|seats| seats.first()) {
             first.wake(true);
+        }
+    }
+}
+
+/// What all who wait have to say, said once.
+async fn speak_for_all(shared: Weak<Shared>) {
+    tokio::select! {
+        // In the order written, not by chance: one seed replays everything.
+        biased;
+        () = beat_while_waiting(shared.clone()) => {}
+        // Beside it: no long list of places shall hold up the next beat.
+        () = keep_places(shared) => {}
+    }
+}
+
+/// Keeps the places of those who do not ask for themselves.
+async fn keep_places(shared: Weak<Shared>) {
+    loop {
+        tokio::time::sleep(KEEP_EVERY).await;
+        let Some(shared) = shared.upgrade() else { return };
+        let due = shared.due();
+        if due.is_empty() {
+            continue;
+        }
+        let asked = Instant::now();
+        let waiting = due.iter().map(|(lock, seats)| Waiting {
+            lock: lock.clone(),
+            versions: seats.iter().map(|seat| seat.version.clone()).collect(),
+        });
+        match shared.store.keep_places(&waiting.collect::<Vec<_>>()).await {
+            Ok(lost) => {
+                let lost: BTreeSet<String> = lost.into_iter().collect();
+                for seat in due.values().flatten() {
+                    match lost.contains(&seat.version) {
+                        true => seat.wake(true),
+                        false => seat.keep(asked),
+                    }
+                }
+            }
+            // They ask for themselves when it has gone on for too long.
+            Err(error) => tracing::debug!(error = %error.chain(), "could not keep the places of those who wait"),
         }
     }
 }
@@ -134,6 +211,7 @@ pub(crate) struct WaitSeat {
 impl WaitSeat {
     /// Notes what the database said of this waiter's place.
     pub(crate) fn seated(&self, busy: &Busy) {
+        self.seat.keep(Instant::now());
         let mut number = self.seat.queue_number.lock().unwrap_or_else(PoisonError::into_inner);
         if *number == busy.queue_number {
             return;
@@ -156,16 +234,19 @@ impl WaitSeat {
     /// Sleeps until it is time to ask again, at most `at_most`.
     pub(crate) async fn until_next_look(
         &self,
-        version: &str,
         busy: &Busy,
         pace: &mut Pace,
         at_most: Duration,
     ) {
         let started = Instant::now();
-        let rung = self.shared.store.rung(&self.lock, version);
+        let rung = self.shared.store.rung(&self.lock, &self.seat.version);
         tokio::pin!(rung);
         loop {
-            let pause = pace.pause(busy, self.is_first()).min(at_most);
+            let look_at = match self.is_first() {
+                true => started + pace.pause(busy),
+                false => self.seat.kept() + ASK_AFTER,
+            };
+            let look_at = look_at.min(started + at_most);
             tokio::select! {
                 // In the order written, not by chance: one seed replays everything.
                 biased;
@@ -179,7 +260,12 @@ impl WaitSeat {
                         return;
                     }
                 }
-                () = tokio::time::sleep_until(started + pause) => return,
+                () = tokio::time::sleep_until(look_at) => {
+                    let was_kept = !self.is_first() && self.seat.kept() + ASK_AFTER > look_at;
+                    if !was_kept || look_at >= started + at_most {
+                        return;
+                    }
+                }
             }
         }
     }
@@ -266,11 +352,8 @@ impl Pace {
         }
     }
 
-    fn pause(&self, busy: &Busy, first_here: bool) -> Duration {
-        if !first_here {
-            // Often enough for the database to keep our place.
-            return Duration::from_millis(WAITER_TTL_MS.unsigned_abs() / 3);
-        }
+    /// The pause of who is first here.
+    fn pause(&self, busy: &Busy) -> Duration {
         let pause = if busy.position > 0 {
             self.while_not_next(busy.position).min(self.refresh)
         } else if self.push {
@@ -326,36 +409,35 @@ mod tests {
         for ms in [0, 100, 900, 9_000] {
             passes(ms).await;
             pace.looked(&at(0));
-            pauses.push(pace.pause(&at(0), true).as_millis());
+            pauses.push(pace.pause(&at(0)).as_millis());
         }
         assert_eq!(pauses, [2, 2, 10, 25]);
         pace.reset();
-        assert_eq!(pace.pause(&at(0), true).as_millis(), 2);
+        assert_eq!(pace.pause(&at(0)).as_millis(), 2);
     }
 
     #[tokio::test(start_paused = true)]
     async fn who_is_not_next_looks_when_it_should_be_half_way() {
         let mut pace = pace(false);
         pace.looked(&at(15));
-        assert_eq!(pace.pause(&at(15), true).as_millis(), 15);
+        assert_eq!(pace.pause(&at(15)).as_millis(), 15);
         passes(30).await;
         // Five steps in 30 ms: ten more take 60.
         pace.looked(&at(10));
-        assert_eq!(pace.pause(&at(10), true).as_millis(), 30);
+        assert_eq!(pace.pause(&at(10)).as_millis(), 30);
         passes(1_000).await;
         // It stands still.
         pace.looked(&at(10));
-        assert_eq!(pace.pause(&at(10), true).as_millis(), u128::from(NOT_NEXT_MS));
+        assert_eq!(pace.pause(&at(10)).as_millis(), u128::from(NOT_NEXT_MS));
     }
 
     #[tokio::test(start_paused = true)]
     async fn where_bells_ring_looks_are_rare_but_for_the_end_of_a_lease() {
         let mut pace = pace(true);
         pace.looked(&at(0));
-        assert_eq!(pace.pause(&at(0), true).as_millis(), 500);
+        assert_eq!(pace.pause(&at(0)).as_millis(), 500);
         let busy = Busy { retry_after_ms: Some(40), ..Busy::default() };
-        assert_eq!(pace.pause(&busy, true).as_millis(), 41);
-        assert_eq!(pace.pause(&at(3), true).as_millis(), u128::from(NOT_NEXT_MS));
-        assert_eq!(pace.pause(&busy, false).as_millis(), 5_000);
+        assert_eq!(pace.pause(&busy).as_millis(), 41);
+        assert_eq!(pace.pause(&at(3)).as_millis(), u128::from(NOT_NEXT_MS));
     }
 }

@@ -85,6 +85,8 @@ struct SeenClient {
 struct OwnTicket {
     number: u64,
     asked: Instant,
+    /// When it was last seen in the queue, by a beat.
+    seen: Option<Instant>,
 }
 
 #[derive(Debug, Default)]
@@ -220,7 +222,7 @@ impl Observations {
     pub(crate) fn queueing(&self, lock: &LockId, version: &str, now: Instant) {
         let mut generations = self.generations();
         let known = generations.known(lock);
-        known.tickets.entry(version.to_string()).or_insert(OwnTicket { number: 0, asked: now }).asked = now;
+        known.tickets.entry(version.to_string()).or_insert(OwnTicket::new(now)).asked = now;
         known.shown_life = Some(now);
     }
 
@@ -236,6 +238,18 @@ impl Observations {
             own.number = reckoned;
         }
         own.number
+    }
+
+    /// Notes that these are still asked for; those that were not in the queue at the last beat are told.
+    pub(crate) fn keep(&self, lock: &LockId, versions: &[String], now: Instant) -> Vec<String> {
+        let mut generations = self.generations();
+        let known = generations.known(lock);
+        let mut kept = |version: &str| {
+            let Some(own) = known.tickets.get_mut(version) else { return false };
+            own.asked = now;
+            own.seen.is_some_and(|seen| now.saturating_duration_since(seen) < client_ttl())
+        };
+        versions.iter().filter(|version| !kept(version)).cloned().collect()
     }
 
     /// This process has just shown life for `lock`.
@@ -256,13 +270,20 @@ impl Observations {
         let own = item.queue.iter().enumerate().filter(|(_, ticket)| ticket.client == me);
         let mut places = Vec::new();
         for (place, ticket) in own {
-            let new = || OwnTicket { number: 0, asked: now };
-            if idle(known.tickets.entry(ticket.version.clone()).or_insert_with(new)) >= waiter_ttl() {
+            let own = known.tickets.entry(ticket.version.clone()).or_insert_with(|| OwnTicket::new(now));
+            own.seen = Some(now);
+            if idle(own) >= waiter_ttl() {
                 places.push(place);
             }
         }
         known.tickets.retain(|version, ticket| idle(ticket) < waiter_ttl() || item.place(version).is_some());
         places
+    }
+}
+
+impl OwnTicket {
+    fn new(now: Instant) -> Self {
+        Self { number: 0, asked: now, seen: None }
     }
 }
 

@@ -14,6 +14,7 @@ use db_locks_core::eager::Eager;
 use db_locks_core::{
     AcquireRequest, Acquired, Capabilities, LockError, LockId, LockRepository, LockResult, LocksConfig,
     MutexLock, MutexRepository, ReleaseRequest, RenewRequest, Semaphore, SemaphoreRepository,
+    Waiting,
 };
 use futures_util::{FutureExt, StreamExt};
 
@@ -247,6 +248,12 @@ impl LockRepository for DynamoRepository {
             outcome = outcome.and(beat);
         }
         outcome
+    }
+
+    /// Costs no request: a beat brings the whole item, and so tells who is in the queue.
+    async fn keep_places(&self, waiting: &[Waiting]) -> LockResult<Vec<String>> {
+        let now = Instant::now();
+        Ok(waiting.iter().flat_map(|waiting| self.seen.keep(&waiting.lock, &waiting.versions, now)).collect())
     }
 
     /// Batches of statements; what a batch does not answer is renewed by itself.

@@ -201,19 +201,12 @@ mod tests {
 
     fn ask(size: u32) -> AcquireRequest {
         AcquireRequest {
-            lock: LockId::semaphore("t", "one").unwrap(),
             version: "mine".into(),
             owner: "me".into(),
             lease_ms: 1_000,
             max_size: Some(size),
-            named_by_version: false,
-            data: None,
-            replace_data: true,
-            delete_on_release: false,
-            reentrant: false,
-            only_if_exists: false,
-            fair: true,
             wait: true,
+            ..AcquireRequest::new(LockId::semaphore("t", "one").unwrap())
         }
     }
 

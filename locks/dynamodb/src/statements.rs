@@ -509,19 +509,11 @@ mod tests {
 
     fn request(lock: LockId) -> AcquireRequest {
         AcquireRequest {
-            lock,
             version: "v".into(),
             owner: "o".into(),
             lease_ms: 1,
             max_size: Some(SLOT_BY_SLOT),
-            named_by_version: false,
-            data: None,
-            replace_data: true,
-            delete_on_release: false,
-            reentrant: false,
-            only_if_exists: false,
-            fair: true,
-            wait: false,
+            ..AcquireRequest::new(lock)
         }
     }
 

@@ -17,7 +17,7 @@ use crate::error::Task;
 use crate::server::Server;
 
 /// The most in one transaction. (Their places, written one after the other, fit into MySQL's usual `group_concat_max_len`.)
-const MOST: usize = 128;
+pub(crate) const MOST: usize = 128;
 
 /// The tasks that send; ended with the repository.
 struct Tasks {
@@ -135,4 +135,12 @@ async fn release(server: &Server, asks: &[ReleaseRequest]) -> LockResult<Vec<Opt
     let results = server.batch(task, &server.sql.together.release(asks)).await?;
     let (done, _) = codec::done(results.into_iter().next_back().unwrap_or_default(), asks.len())?;
     Ok(done.into_iter().map(|done| done.then_some(true)).collect())
+}
+
+/// Keeps these places; the versions of those that have none.
+pub(crate) async fn keep_places(server: &Server, places: &[(&LockId, &str)]) -> LockResult<Vec<String>> {
+    let results = server.batch(Task::general("keeping places"), &server.sql.together.keep_places(places)).await?;
+    let (kept, _) = codec::done(results.into_iter().next_back().unwrap_or_default(), places.len())?;
+    let lost = places.iter().zip(kept).filter(|(_, kept)| !kept);
+    Ok(lost.map(|((_, version), _)| version.to_string()).collect())
 }

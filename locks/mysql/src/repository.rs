@@ -12,7 +12,7 @@ use db_locks_core::protocol::{CLIENT_TTL_MS, key_means_slot};
 use db_locks_core::{
     AcquireRequest, Acquired, Capabilities, ErrorKind, LockError, LockId, LockKind, LockRepository,
     LockResult, LocksConfig, MutexLock, MutexRepository, ReleaseRequest, RenewRequest, Semaphore,
-    SemaphoreRepository,
+    SemaphoreRepository, Waiting,
 };
 use mysql_async::{Row, Value};
 
@@ -344,6 +344,18 @@ impl LockRepository for MysqlRepository {
         let ttl_us = Value::Int(CLIENT_TTL_MS * 1_000);
         let params = vec![self.client_id.as_str().into(), ttl_us.clone(), ttl_us];
         self.execute(Task::general("showing life"), &self.sql().beat, params).await.map(drop)
+    }
+
+    async fn keep_places(&self, waiting: &[Waiting]) -> LockResult<Vec<String>> {
+        let mut places: Vec<(&LockId, &str)> = Vec::new();
+        for Waiting { lock, versions } in waiting {
+            places.extend(versions.iter().map(|version| (lock, version.as_str())));
+        }
+        let mut lost = Vec::new();
+        for some in places.chunks(batch::MOST) {
+            lost.extend(batch::keep_places(&self.server, some).await?);
+        }
+        Ok(lost)
     }
 
     async fn renew_many(&self, requests: &[RenewRequest]) -> Vec<LockResult<MutexLock>> {

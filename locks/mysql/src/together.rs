@@ -5,9 +5,11 @@
 //! locked for long does not keep the others waiting. First the rows are locked, each with a look at the clock (`SYSDATE` is the time
 //! when it is read) and at all that decides, which is in the row itself; then the locked ones are changed.
 
+use std::collections::BTreeSet;
 use std::fmt::Write;
 
-use db_locks_core::{AcquireRequest, ReleaseRequest, RenewRequest};
+use db_locks_core::protocol::WAITER_TTL_MS;
+use db_locks_core::{AcquireRequest, LockId, ReleaseRequest, RenewRequest};
 use mysql_async::Value;
 
 use crate::codec::SLOT_COLUMNS;
@@ -23,11 +25,14 @@ const END: &str = "; COMMIT; SELECT @db_locks_mine, @db_locks_now";
 #[derive(Debug)]
 pub(crate) struct Together {
     mutexes: String,
+    semaphores: String,
+    waiters: String,
 }
 
 impl Together {
     pub(crate) fn new(tables: &Tables) -> Self {
-        Self { mutexes: tables.mutexes.clone() }
+        let Tables { mutexes, semaphores, waiters, .. } = tables.clone();
+        Self { mutexes, semaphores, waiters }
     }
 
     /// Grants what is free, was not deleted, is not waited for, and has no data that a grant would have to keep.
@@ -91,6 +96,50 @@ impl Together {
         let set = "m.expires_at_us = 0, m.updated_at_us = @db_locks_now, \
              m.data = COALESCE(CONVERT(a.d USING utf8mb4), m.data)";
         format!("{BEGIN}{}; {}{END}", self.lock(&rows, own), self.change(&rows, set))
+    }
+
+    /// Keeps the places of waiters (R5), and writes into their locks' rows until when somebody waits, where that is less: usually the
+    /// first of each process has written it when it asked. Rows before waiters, as everywhere.
+    pub(crate) fn keep_places(&self, places: &[(&LockId, &str)]) -> String {
+        let ttl_us = (WAITER_TTL_MS - 1_000) * 1_000;
+        let mut sql = BEGIN.to_string();
+        for (semaphores, table, key) in
+            [(false, &self.mutexes, KEY), (true, &self.semaphores, "m.tenant_id = a.t AND m.semaphore_key = a.k")]
+        {
+            let locks: BTreeSet<&LockId> = places.iter().map(|(lock, _)| *lock).collect();
+            let locks = locks.into_iter().filter(|lock| lock.is_semaphore() == semaphores);
+            let locks: Vec<_> = locks.map(|lock| (lock.tenant(), lock.key(), Vec::new())).collect();
+            if locks.is_empty() {
+                continue;
+            }
+            let rows = format!("{} STRAIGHT_JOIN `{table}` m ON {key}", rows(&[], locks.into_iter()));
+            // Writing to a string cannot fail.
+            let _ = write!(
+                sql,
+                "SELECT GROUP_CONCAT(a.i) INTO @db_locks_mine FROM {rows} \
+                 WHERE m.queued_until_us < {NOW_US} + {ttl_us} FOR UPDATE SKIP LOCKED; \
+                 UPDATE {rows} SET m.queued_until_us = {NOW_US} + {ttl_us} WHERE {MINE}; "
+            );
+        }
+        let tickets = rows(
+            &["s", "v"],
+            places.iter().map(|(lock, version)| {
+                let (semaphore, mutex) = if lock.is_semaphore() { (lock.key(), "") } else { ("", lock.key()) };
+                (lock.tenant(), mutex, vec![semaphore.into(), (*version).into()])
+            }),
+        );
+        let tickets = format!(
+            "{tickets} STRAIGHT_JOIN `{}` w ON w.tenant_id = a.t AND w.semaphore_key = a.s AND w.mutex_key = a.k \
+             AND w.ticket = a.v",
+            self.waiters
+        );
+        let _ = write!(
+            sql,
+            "SELECT GROUP_CONCAT(a.i) INTO @db_locks_mine FROM {tickets} WHERE w.deadline_us > {NOW_US} \
+             FOR UPDATE SKIP LOCKED; SET @db_locks_now = {NOW_US}; \
+             UPDATE {tickets} SET w.deadline_us = @db_locks_now + {ttl_us} WHERE {MINE}{END}"
+        );
+        sql
     }
 
     /// Locks those that nobody else has locked and for which this holds; notes their places, and a time that is later than

@@ -9,7 +9,7 @@ use db_locks_core::lock_id::slot_number;
 use db_locks_core::models::new_version;
 use db_locks_core::{
     AcquireRequest, Acquired, Capabilities, LockError, LockId, LockRepository, LockResult, LocksConfig,
-    MutexLock, MutexRepository, ReleaseRequest, RenewRequest,
+    MutexLock, MutexRepository, ReleaseRequest, RenewRequest, Waiting,
 };
 use futures_util::{FutureExt, StreamExt};
 use tokio_postgres::Row;
@@ -25,6 +25,8 @@ use crate::tls;
 
 /// The most renewals in one statement: it holds their rows for its whole length.
 const RENEWALS_AT_ONCE: usize = 1_000;
+/// The most places that one statement keeps: it holds their rows for its whole length, and a grant deletes one.
+const PLACES_AT_ONCE: usize = 250;
 /// Of those that could not be renewed with the others so many are asked for at once.
 const AT_ONCE: usize = 8;
 
@@ -334,6 +336,26 @@ impl LockRepository for PostgresRepository {
     async fn beat(&self, _: &[LockId]) -> LockResult<()> {
         self.rows("show life", &self.statements.beat, &[&self.client_id]).await?;
         Ok(())
+    }
+
+    async fn keep_places(&self, waiting: &[Waiting]) -> LockResult<Vec<String>> {
+        let mut all: Vec<(&str, &str, &str, &str)> = Vec::new();
+        for Waiting { lock, versions } in waiting {
+            let (semaphore, mutex) = if lock.is_semaphore() { (lock.key(), "") } else { ("", lock.key()) };
+            all.extend(versions.iter().map(|version| (lock.tenant(), semaphore, mutex, version.as_str())));
+        }
+        let mut lost = Vec::new();
+        for some in all.chunks(PLACES_AT_ONCE) {
+            let tenants: Vec<&str> = some.iter().map(|place| place.0).collect();
+            let semaphores: Vec<&str> = some.iter().map(|place| place.1).collect();
+            let mutexes: Vec<&str> = some.iter().map(|place| place.2).collect();
+            let tickets: Vec<&str> = some.iter().map(|place| place.3).collect();
+            let params: [Param<'_>; 4] = [&tenants, &semaphores, &mutexes, &tickets];
+            for row in self.rows("keep places", &self.statements.keep_places, &params).await? {
+                lost.push(codec::read(&row, 0)?);
+            }
+        }
+        Ok(lost)
     }
 
     async fn rung(&self, version: &str) {

@@ -33,6 +33,7 @@ pub(crate) struct Statements {
     pub(crate) abandon: Statement,
     pub(crate) slot_abandon: Statement,
     pub(crate) beat: Statement,
+    pub(crate) keep_places: Statement,
     pub(crate) create_mutex: Statement,
     pub(crate) get_mutex: Statement,
     pub(crate) delete_mutex: Statement,
@@ -79,6 +80,7 @@ impl Statements {
             abandon: call(mutexes, "abandon", &[text(3)], ""),
             slot_abandon: call(mutexes, "slot_abandon", &[text(3)], ""),
             beat: call(mutexes, "beat", &[text(1)], &format!("{NOW}, {CLIENT_TTL_MS}, 0")),
+            keep_places: keep_places(&names.waiters),
             create_mutex: create_mutex(mutexes),
             get_mutex: Statement {
                 sql: format!(
@@ -113,6 +115,26 @@ fn call(mutexes: &str, function: &str, types: &[Vec<Type>], more: &str) -> State
     let mut arguments: Vec<String> = (1..=types.len()).map(|number| format!("${number}")).collect();
     arguments.extend((!more.is_empty()).then(|| more.to_string()));
     Statement { sql: format!(r#"SELECT * FROM "{mutexes}_{function}"({})"#, arguments.join(", ")), types }
+}
+
+/// tenants, semaphores, mutexes, tickets; answers those that have no place. It waits for no row: whoever is at one sees to its owner
+/// himself, or it is kept the next time. As after every other sign of waiting, a crash of the server may forget it.
+fn keep_places(waiters: &str) -> Statement {
+    Statement {
+        sql: format!(
+            r#"WITH quick AS MATERIALIZED (SELECT set_config('synchronous_commit', 'off', true)),
+               here AS MATERIALIZED (
+                   SELECT l.place, u.ticket FROM quick, unnest($1, $2, $3, $4) AS u (tenant, semaphore, mutex, ticket), LATERAL (
+                       SELECT w.ctid AS place FROM "{waiters}" w
+                       WHERE w.tenant_id = u.tenant AND w.semaphore_key = u.semaphore AND w.mutex_key = u.mutex
+                         AND w.ticket = u.ticket AND w.deadline_us > {NOW} FOR UPDATE SKIP LOCKED) l),
+               kept AS (
+                   UPDATE "{waiters}" w SET deadline_us = {NOW} + {WAITER_TTL_MS} * 1000
+                   FROM here WHERE w.ctid = here.place RETURNING here.ticket)
+               SELECT u.ticket FROM unnest($4) AS u (ticket) WHERE u.ticket NOT IN (SELECT ticket FROM kept)"#
+        ),
+        types: vec![Type::TEXT_ARRAY; 4],
+    }
 }
 
 fn bools(count: usize) -> Vec<Type> {

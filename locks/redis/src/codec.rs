@@ -166,6 +166,16 @@ pub(crate) fn int(reply: Value) -> LockResult<i64> {
     }
 }
 
+/// A reply that is a list of texts.
+pub(crate) fn texts(reply: Value) -> LockResult<Vec<String>> {
+    let Value::Array(items) = reply else { return Err(malformed(&reply)) };
+    let text = |item| match item {
+        Value::BulkString(bytes) => Ok(String::from_utf8_lossy(&bytes).into_owned()),
+        other => Err(malformed(&other)),
+    };
+    items.into_iter().map(text).collect()
+}
+
 /// The reply to an acquire, a renewal or a read.
 pub(crate) fn answer(reply: Value) -> LockResult<Answer> {
     let mut reader = Reader::new(reply)?;

@@ -10,6 +10,7 @@ use db_locks_core::models::new_version;
 use db_locks_core::{
     AcquireRequest, Acquired, Capabilities, LockError, LockId, LockRepository, LockResult, LocksConfig,
     MutexLock, MutexRepository, ReleaseRequest, RenewRequest, Semaphore, SemaphoreRepository,
+    Waiting,
 };
 use futures_util::FutureExt;
 use futures_util::future::{join_all, try_join_all};
@@ -24,6 +25,8 @@ use crate::error::failed;
 use crate::statements::{BELL, Keys, Statement, statements};
 use crate::wire::Wire;
 
+/// How many places one script keeps.
+const PLACES: usize = 500;
 /// How many renewals are on their way at once, and how many locks one beat names.
 const BATCH: usize = 512;
 
@@ -231,6 +234,25 @@ impl LockRepository for RedisRepository {
         try_join_all(beats).await.map(drop)
     }
 
+    async fn keep_places(&self, waiting: &[Waiting]) -> LockResult<Vec<String>> {
+        let mut lost = Vec::new();
+        for (keys, tickets) in places(waiting, self.wire.link.is_single()) {
+            let mut names: Vec<String> = Vec::with_capacity(keys.len() * 2);
+            let mut args = vec![self.wire.client().to_string()];
+            for (lock, versions) in keys.into_iter().zip(tickets) {
+                let Keys { queue, waiters, .. } = self.keys(lock);
+                names.extend([queue, waiters]);
+                args.push(versions.len().to_string());
+                args.extend(versions.iter().cloned());
+            }
+            let names: Vec<&str> = names.iter().map(String::as_str).collect();
+            let args: Vec<&str> = args.iter().map(String::as_str).collect();
+            let reply = self.run("keep places", &statements().keep_places, &names, &args).await?;
+            lost.extend(codec::texts(reply)?);
+        }
+        Ok(lost)
+    }
+
     /// One script for many; in a cluster, where their keys lie in many slots, all on their way at once.
     async fn renew_many(&self, requests: &[RenewRequest]) -> Vec<LockResult<MutexLock>> {
         let mut replies: Vec<Option<LockResult<MutexLock>>> = Vec::with_capacity(requests.len());
@@ -336,6 +358,31 @@ impl SemaphoreRepository for RedisRepository {
             self.run("delete a semaphore", &statements().delete_semaphore, &keys.slots(), &[version]).await?;
         deleted(lock, codec::int(reply)?)
     }
+}
+
+/// What goes in each script: locks, and for each of them tickets.
+fn places(waiting: &[Waiting], many_locks: bool) -> Vec<(Vec<&LockId>, Vec<&[String]>)> {
+    let mut scripts: Vec<(Vec<&LockId>, Vec<&[String]>)> = Vec::new();
+    let mut room = 0;
+    for Waiting { lock, versions } in waiting {
+        if !many_locks {
+            room = 0;
+        }
+        let mut left = versions.as_slice();
+        while !left.is_empty() {
+            if room == 0 {
+                scripts.push(Default::default());
+                room = PLACES;
+            }
+            let (now, later) = left.split_at(left.len().min(room));
+            if let Some((locks, tickets)) = scripts.last_mut() {
+                locks.push(lock);
+                tickets.push(now);
+            }
+            (left, room) = (later, room - now.len());
+        }
+    }
+    scripts
 }
 
 fn deleted(lock: &LockId, code: i64) -> LockResult<usize> {

@@ -74,6 +74,7 @@ pub(crate) struct Statements {
     pub(crate) get_slots: Statement,
     pub(crate) delete_semaphore: Statement,
     pub(crate) beat: Statement,
+    pub(crate) keep_places: Statement,
     pub(crate) write_fenced: Statement,
 }
 
@@ -131,6 +132,7 @@ impl Statements {
             get_slots: semaphore(&[lua!("get_slots")]),
             delete_semaphore: semaphore(&[lua!("delete_semaphore")]),
             beat: join(&[lua!("prelude"), lua!("beat")]),
+            keep_places: join(&[lua!("prelude"), lua!("keep_places")]),
             write_fenced: join(&[lua!("write_fenced")]),
         }
     }
@@ -244,7 +246,7 @@ mod tests {
         let all = statements();
         let pairs = [&all.acquire, &all.release_many, &all.renew];
         let scripts = pairs.into_iter().flat_map(|pair| [&pair.mutexes, &pair.semaphores]);
-        for statement in scripts.chain([&all.beat, &all.delete_mutex]) {
+        for statement in scripts.chain([&all.beat, &all.keep_places, &all.delete_mutex]) {
             for (name, _) in constants() {
                 // In comments too: the value stands there then.
                 assert!(!statement.source.contains(name), "{name} is left in a script");

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use db_locks_core::protocol::{CLIENT_TTL_MS, MAX_POSITION, MAX_WAITERS, WAITER_TTL_MS};
-use db_locks_core::{LockError, LockId};
+use db_locks_core::{LockError, LockId, Waiting};
 use rusqlite::params;
 
 use crate::error::Step;
@@ -99,6 +99,22 @@ pub(crate) fn enter(session: &Session, lock: &LockId, ticket: &str, place: &Plac
     };
     show_life(session, now_us)?;
     Ok(seq)
+}
+
+/// Keeps the places of these waiters for another [`WAITER_TTL_MS`]; the tickets of those that have none.
+pub(crate) fn keep(session: &Session, waiting: &[Waiting], now_us: i64) -> Step<Vec<String>> {
+    let until_us = now_us + (WAITER_TTL_MS + WAITER_SPARE_MS) * 1_000;
+    let mut lost = Vec::new();
+    for Waiting { lock, versions } in waiting {
+        let [tenant, semaphore, mutex] = queue(lock);
+        for ticket in versions {
+            let params = params![tenant, semaphore, mutex, ticket, until_us, now_us];
+            if session.run(&session.sql.keep_place, params)? == 0 {
+                lost.push(ticket.clone());
+            }
+        }
+    }
+    Ok(lost)
 }
 
 /// Takes `ticket` out of the queue.

@@ -11,6 +11,7 @@ use db_locks_core::eager::Callers;
 use db_locks_core::{
     AcquireRequest, Acquired, Capabilities, LockError, LockId, LockRepository, LockResult, LocksConfig,
     MutexLock, MutexRepository, ReleaseRequest, RenewRequest, Semaphore, SemaphoreRepository,
+    Waiting,
 };
 use tokio::sync::{mpsc, oneshot};
 
@@ -24,6 +25,8 @@ use crate::{acquire, admin, keep, queue};
 
 /// The most renewals in one transaction, so that others are not kept waiting for long.
 const RENEWALS: usize = 256;
+/// The most places that one request keeps, so that others are not kept waiting for long.
+const PLACES: usize = 256;
 
 /// What tests and measurements turn: everybody else takes the defaults.
 #[derive(Debug, Clone)]
@@ -338,6 +341,18 @@ impl LockRepository for SqliteRepository {
     async fn beat(&self, _locks: &[LockId]) -> LockResult<()> {
         // All waiters of this process share one row.
         self.call(Access::Take, |session| queue::show_life(session, session.now_us()?)).await
+    }
+
+    async fn keep_places(&self, waiting: &[Waiting]) -> LockResult<Vec<String>> {
+        let mut lost = Vec::new();
+        for Waiting { lock, versions } in waiting {
+            for some in versions.chunks(PLACES) {
+                let some = [Waiting { lock: lock.clone(), versions: some.to_vec() }];
+                let kept = self.call(Access::Take, move |session| queue::keep(session, &some, session.now_us()?));
+                lost.extend(kept.await?);
+            }
+        }
+        Ok(lost)
     }
 }
 

@@ -527,19 +527,11 @@ mod tests {
 
     fn acquire(session: &Session, lock: &LockId) -> AcquireRequest {
         let ask = AcquireRequest {
-            lock: lock.clone(),
-            version: new_version(),
             owner: "me".to_string(),
             lease_ms: 1_000,
             max_size: Some(3),
-            named_by_version: false,
-            data: None,
-            replace_data: true,
-            delete_on_release: false,
-            reentrant: false,
-            only_if_exists: false,
-            fair: true,
             wait: true,
+            ..AcquireRequest::new(lock.clone())
         };
         session.begin(true, Instant::now()).unwrap();
         acquire::acquire(session, &ask, Instant::now()).unwrap();

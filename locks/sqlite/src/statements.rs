@@ -49,6 +49,8 @@ pub(crate) struct Statements {
     pub(crate) add_waiter: String,
     /// Keeps place `?1` for client `?2` until `?3`, unless it is kept until `?4` already.
     pub(crate) keep_waiter: String,
+    /// Until `?5` the waiter of `?1` to `?4` keeps its place, if it has one at `?6`.
+    pub(crate) keep_place: String,
     /// Takes ticket `?4` out of a queue.
     pub(crate) remove_waiter: String,
     /// Takes out of a queue whose deadline was before `?4`.
@@ -125,6 +127,9 @@ impl Statements {
             keep_waiter: format!(
                 r#"UPDATE "{waiters}" SET client_id = ?2, deadline_us = ?3
                    WHERE seq = ?1 AND (client_id <> ?2 OR deadline_us < ?4)"#
+            ),
+            keep_place: format!(
+                r#"UPDATE "{waiters}" SET deadline_us = ?5 WHERE {lock} AND ticket = ?4 AND deadline_us > ?6"#
             ),
             remove_waiter: format!(r#"DELETE FROM "{waiters}" WHERE {lock} AND ticket = ?4"#),
             purge_queue: format!(r#"DELETE FROM "{waiters}" WHERE {lock} AND deadline_us <= ?4"#),

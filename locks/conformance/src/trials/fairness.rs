@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use db_locks_core::protocol::{CLIENT_TTL_MS, WAITER_TTL_MS};
-use db_locks_core::{Acquired, LockId, MutexLock, SemaphoreBuilder};
+use db_locks_core::{Acquired, LockId, MutexLock, SemaphoreBuilder, Waiting};
 
 use crate::backend::Store;
 use crate::failure::{Failure, Outcome, check, check_eq};
@@ -29,6 +29,7 @@ suite![
     twenty_dead_waiters_cost_one_silence: needs(SeparateClients),
     returning_client_has_its_old_place: needs(SeparateClients),
     waiter_that_never_asks_again_loses_its_place,
+    places_are_kept_for_those_who_do_not_ask,
     release_rings_the_first_waiter: needs(Push),
 ];
 
@@ -435,6 +436,56 @@ async fn waiter_that_never_asks_again_loses_its_place(f: Fixture) -> Outcome {
         // Who could not beat for a while lets newcomers in, too.
         return Err(Failure::inconclusive(format!("forgotten after {waited:?}, before its time")));
     }
+    Ok(())
+}
+
+/// R5: a process that speaks for its waiters keeps their places, and is told of those that have none.
+async fn places_are_kept_for_those_who_do_not_ask(f: Fixture) -> Outcome {
+    let (asked, other) = (ask(&f.mutex("one")?), ask(&f.semaphore("two")?).size(1));
+    let held = asked.granted(&f.store).await?;
+    let of_other = other.granted(&f.store).await?;
+    let client = f.another().await?;
+    let locks = [asked.0.lock.clone(), other.0.lock.clone()];
+    let _heart = Heart::of(&client, &locks);
+    let enter = async |asked: &Ask| {
+        let waiter = asked.anew().waiting();
+        waiter.busy(&client).await.map(|_| waiter)
+    };
+    let (first, second, elsewhere) = (enter(&asked).await?, enter(&asked).await?, enter(&other).await?);
+    let version = |waiter: &Ask| waiter.0.version.clone();
+    let nobody = "never waited".to_string();
+    let waiting = [
+        Waiting { lock: locks[0].clone(), versions: vec![version(&first), nobody.clone(), version(&second)] },
+        Waiting { lock: locks[1].clone(), versions: vec![version(&elsewhere)] },
+    ];
+    let (mut kept, begun) = (Instant::now(), Instant::now());
+    let ttl = Duration::from_millis(WAITER_TTL_MS as u64);
+    while begun.elapsed() < ttl + Duration::from_millis(1_500) {
+        sleep_ms(WAITER_TTL_MS as u64 / 8).await;
+        let told_at = Instant::now();
+        let lost = client.keep_places(&waiting).await?;
+        if kept.elapsed() > ttl / 2 {
+            return Err(Failure::inconclusive(format!("places were kept {:?} late", kept.elapsed())));
+        }
+        check_eq!(lost, [nobody.clone()]);
+        kept = told_at;
+    }
+    f.release(&held).await?;
+    f.release(&of_other).await?;
+    // Nobody was seen asking for longer than a place lasts, and all of them have theirs.
+    for asked in [&asked, &other] {
+        let (shown, newcomer) = (Instant::now(), asked.anew());
+        client.beat(&locks).await?;
+        newcomer.busy_for(&f.store, shown, CLIENT_TTL_MS).await?;
+    }
+    let shown = Instant::now();
+    client.beat(&locks).await?;
+    second.busy_for(&client, shown, CLIENT_TTL_MS).await?;
+    let next = first.granted(&client).await?;
+    elsewhere.granted(&client).await?;
+    check_eq!(client.keep_places(&waiting[..1]).await?, [version(&first), nobody]);
+    f.release(&next).await?;
+    second.granted(&client).await?;
     Ok(())
 }
 

@@ -55,6 +55,7 @@ const SECOND: &str = "mutex::second_is_refused_and_told_who_holds_it";
 const DEAD: &str = "fairness::dead_waiter_is_skipped_when_its_client_is_silent";
 const ONE_OF_MANY: &str = "concurrency::one_of_many_gets_a_new_lock";
 const HOLDERS_LEASE: &str = "leases::the_holders_lease_counts_not_the_askers";
+const KEPT: &str = "fairness::places_are_kept_for_those_who_do_not_ask";
 const LEAVES: &str = "fairness::granted_waiter_leaves_the_queue";
 const TOGETHER_OWN: &str = "together::each_gets_its_own";
 const TOGETHER_HELD: &str = "together::held_ones_are_refused_and_the_others_granted";
@@ -66,6 +67,7 @@ const TOGETHER_SLOTS: &str = "together::slots_are_told_apart";
 const OLDER_TOKENS: &str = "fenced::older_tokens_are_refused";
 
 const SQLITE: &[Entry] = &[
+    ("places_not_kept", KEPT, &[("SET deadline_us = ?5 WHERE", "SET deadline_us = min(deadline_us, ?5) WHERE")]),
     (
         "queue_ignored",
         NEWCOMER,
@@ -347,6 +349,7 @@ const MYSQL: &[Entry] = &[
 ];
 
 const REDIS: &[Entry] = &[
+    ("places_not_kept", KEPT, &[("redis.call('HSET', waiters, 't' .. ticket, deadline)\n", "\n")]),
     (
         "owner_test_dropped_on_release",
         FOREIGN_RELEASE,

@@ -164,19 +164,10 @@ impl Place {
 
 fn ask(lock: &LockId) -> AcquireRequest {
     AcquireRequest {
-        lock: lock.clone(),
-        version: new_version(),
         owner: "smoke".into(),
         lease_ms: 60_000,
-        max_size: None,
-        named_by_version: false,
-        data: None,
         replace_data: false,
-        delete_on_release: false,
-        reentrant: false,
-        only_if_exists: false,
-        fair: true,
-        wait: false,
+        ..AcquireRequest::new(lock.clone())
     }
 }
 

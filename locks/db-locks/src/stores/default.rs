@@ -8,7 +8,7 @@ use db_locks_core::models::{validate_mutex, validate_semaphore};
 use db_locks_core::{
     AcquireLockOptions, Acquired, Capabilities, ErrorKind, LockId, LockKind, LockRepository, LockResult,
     LockStore, LocksConfig, MutexLock, MutexRepository, ReleaseLockOptions, Semaphore, SemaphoreRepository,
-    SendHeartbeatOptions,
+    SendHeartbeatOptions, Waiting,
 };
 
 use super::{Settings, find_slot, release_request, renew_request, semaphore_of_slot, slot_is_no_mutex};
@@ -116,6 +116,19 @@ impl LockStore for DefaultLockStore {
             self.semaphores.beat(&semaphores).await?;
         }
         Ok(())
+    }
+
+    async fn keep_places(&self, waiting: &[Waiting]) -> LockResult<Vec<String>> {
+        let (mutexes, semaphores): (Vec<_>, Vec<_>) =
+            waiting.iter().cloned().partition(|waiting| waiting.lock.kind() == LockKind::Mutex);
+        let mut lost = Vec::new();
+        if !mutexes.is_empty() {
+            lost.extend(self.mutexes.keep_places(&mutexes).await?);
+        }
+        if !semaphores.is_empty() {
+            lost.extend(self.semaphores.keep_places(&semaphores).await?);
+        }
+        Ok(lost)
     }
 
     async fn rung(&self, lock: &LockId, version: &str) {

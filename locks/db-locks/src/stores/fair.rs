@@ -7,7 +7,7 @@ use db_locks_core::manager::Attempt;
 use db_locks_core::models::{validate_mutex, validate_semaphore};
 use db_locks_core::{
     AcquireLockOptions, Acquired, Capabilities, ErrorKind, FairSemaphoreRepository, LockError, LockId,
-    LockResult, LockStore, LocksConfig, MutexLock, ReleaseLockOptions, Semaphore, SendHeartbeatOptions,
+    LockResult, LockStore, LocksConfig, MutexLock, ReleaseLockOptions, Semaphore, SendHeartbeatOptions, Waiting,
 };
 
 use super::{Settings, release_request, renew_request, semaphore_of_slot};
@@ -77,6 +77,10 @@ impl LockStore for FairLockStore {
 
     async fn beat(&self, locks: &[LockId]) -> LockResult<()> {
         self.semaphores.beat(locks).await
+    }
+
+    async fn keep_places(&self, waiting: &[Waiting]) -> LockResult<Vec<String>> {
+        self.semaphores.keep_places(waiting).await
     }
 
     async fn rung(&self, _: &LockId, version: &str) {
