@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use db_locks::{
-    AcquireLockOptionsBuilder, FencedRepository, LockManager, Locks, MutexLock, RegisterId,
-    SendHeartbeatOptions,
+    AcquireLockOptions, AcquireLockOptionsBuilder, FencedRepository, LockManager, Locks, MutexLock, RegisterId,
+    SemaphoreBuilder, SendHeartbeatOptions,
 };
+use db_locks_core::combine::Limits;
 use tokio::time::Instant;
 
 use crate::history::Fact;
@@ -33,10 +34,25 @@ pub(crate) struct Habits {
     pub(crate) semaphore_size: Option<u32>,
     /// Some acquisitions pass the queue.
     pub(crate) unfair_percent: u64,
+    pub(crate) longest_wait_ms: u64,
+    /// How many mutexes there are.
+    pub(crate) mutexes: u64,
+    /// Of group commit, if there is any.
+    pub(crate) limits: Option<Limits>,
+    /// The semaphore is given other sizes.
+    pub(crate) resizes: bool,
+    /// Holders ask again for what they hold.
+    pub(crate) reentrant: bool,
+}
+
+/// The mutexes' names.
+pub(crate) fn mutex_name(number: u64) -> &'static str {
+    ["a", "b", "c", "d"].get(usize::try_from(number).unwrap_or(0)).copied().unwrap_or("a")
 }
 
 /// One acquisition, as planned.
 struct Wish {
+    key: &'static str,
     size: Option<u32>,
     wait_ms: u64,
     hold: Duration,
@@ -45,11 +61,22 @@ struct Wish {
     change_of_mind: Option<Duration>,
 }
 
+/// What came of asking for what one holds.
+enum Again {
+    Same(MutexLock),
+    Nothing,
+    /// The lease was over first.
+    Over,
+}
+
 impl Process {
     /// One task: some acquisitions, one after the other.
     pub(crate) async fn work(self, mut rng: Rng) {
         for _ in 0..rng.between(1, 4) {
             tokio::time::sleep(Duration::from_millis(rng.between(0, 400))).await;
+            if self.habits.resizes && rng.percent(30) {
+                self.resize(&mut rng).await;
+            }
             let wish = self.wish(&mut rng);
             if rng.percent(60) {
                 self.with_a_guard(wish, &mut rng).await
@@ -61,13 +88,17 @@ impl Process {
 
     fn wish(&self, rng: &mut Rng) -> Wish {
         let lease_ms = self.habits.lease_ms;
+        let size = self.habits.semaphore_size.filter(|_| rng.percent(40));
+        // Requests that go together last as long as a round trip.
+        let longest_mind = if self.habits.limits.is_some() && rng.percent(50) { 8 } else { 1_500 };
         Wish {
-            size: self.habits.semaphore_size.filter(|_| rng.percent(40)),
-            wait_ms: if rng.percent(15) { 0 } else { rng.between(100, 8_000) },
+            key: if size.is_some() { "s" } else { mutex_name(rng.between(0, self.habits.mutexes - 1)) },
+            size,
+            wait_ms: if rng.percent(15) { 0 } else { rng.between(100, self.habits.longest_wait_ms) },
             hold: Duration::from_millis(rng.between(1, lease_ms * 2)),
             fair: !rng.percent(self.habits.unfair_percent),
             delete: rng.percent(15),
-            change_of_mind: rng.percent(15).then(|| Duration::from_millis(rng.between(1, 1_500))),
+            change_of_mind: rng.percent(15).then(|| Duration::from_millis(rng.between(1, longest_mind))),
         }
     }
 
@@ -92,8 +123,8 @@ impl Process {
 
     async fn with_a_guard(&self, wish: Wish, rng: &mut Rng) {
         let acquire = match wish.size {
-            Some(size) => self.locks.semaphore("s", size),
-            None => self.locks.mutex("a"),
+            Some(size) => self.locks.semaphore(wish.key, size),
+            None => self.locks.mutex(wish.key),
         };
         let acquire = acquire
             .lease(Duration::from_millis(self.habits.lease_ms))
@@ -107,7 +138,7 @@ impl Process {
         };
         let Some(hold) = self.trusts(guard.lock()) else { return };
         let token = guard.fencing_token();
-        let key = guard.lock().semaphore_key.as_deref().unwrap_or("a");
+        let key = guard.lock().semaphore_key.as_deref().unwrap_or(wish.key);
         let Ok(register) = RegisterId::new(&guard.lock().tenant_id, key) else { return };
         let work = async {
             // The clock is the guard's own judge, at any moment.
@@ -135,11 +166,12 @@ impl Process {
     async fn by_hand(&self, wish: Wish, rng: &mut Rng) {
         let manager = self.locks.manager().clone();
         let millis = |ms: u64| i64::try_from(ms).unwrap_or(i64::MAX);
-        let mut options = AcquireLockOptionsBuilder::new(if wish.size.is_some() { "s" } else { "a" })
+        let mut options = AcquireLockOptionsBuilder::new(wish.key)
             .with_lease_duration_millis(millis(self.habits.lease_ms))
             .with_override_time_to_wait_for_lock_ms(millis(wish.wait_ms))
             .with_fair(wish.fair)
-            .with_delete_on_release(wish.delete);
+            .with_delete_on_release(wish.delete)
+            .with_reentrant(self.habits.reentrant);
         if let Some(size) = wish.size {
             options = options.with_semaphore_max_size(size);
         }
@@ -161,6 +193,13 @@ impl Process {
             }
             self.world.note(self.client, Fact::Renewed { hold, version: lock.version.clone() });
         }
+        if self.habits.reentrant && rng.percent(60) {
+            match self.again(&lock, &options).await {
+                Again::Same(renewed) => lock = renewed,
+                Again::Nothing => {}
+                Again::Over => return self.world.stops(self.client, hold, "expired"),
+            }
+        }
         self.sleep_while_trusted(&lock, wish.hold / 4).await;
         self.world.stops(self.client, hold, "released");
         if rng.percent(90) {
@@ -168,6 +207,33 @@ impl Process {
                 manager.release_lock(&lock.to_release_options()).await.map_err(|error| error.kind());
             self.note("release", &released);
         }
+    }
+
+    /// Asks for what it holds.
+    async fn again(&self, lock: &MutexLock, options: &AcquireLockOptions) -> Again {
+        let ends_at = Instant::from_std(lock.remaining.ends_at());
+        let acquire = self.locks.manager().acquire_lock(options);
+        match tokio::time::timeout_at(ends_at, acquire).await {
+            Ok(Ok(same)) if same.version == lock.version => Again::Same(same),
+            // A late copy of an earlier request may have brought another slot of a semaphore. It is given back by its lease.
+            Ok(_) => Again::Nothing,
+            Err(_) => Again::Over,
+        }
+    }
+
+    /// Gives the semaphore another size.
+    async fn resize(&self, rng: &mut Rng) {
+        if self.habits.semaphore_size.is_none() {
+            return;
+        }
+        let size = u32::try_from(rng.between(1, 4)).unwrap_or(1);
+        let version = format!("size-{}-{}", self.client, rng.between(0, u64::MAX - 1));
+        let semaphore = SemaphoreBuilder::new("s", size)
+            .with_version(&version)
+            .with_lease_duration_millis(i64::try_from(self.habits.lease_ms).unwrap_or(i64::MAX))
+            .build();
+        let resized = self.locks.manager().create_semaphore(&semaphore).await.map_err(|error| error.kind());
+        self.note("resize", &resized);
     }
 
     /// False when the lease was over first.

@@ -71,6 +71,44 @@ defects! {
     RegisterTakesAnyToken,
     /// The client counts its lease from the answer, not from the question.
     LeaseCountedFromAnswer,
+    /// Keeping the places of waiters keeps none.
+    KeepingPlacesDoesNothing,
+    /// Keeping the places of some waiters keeps those of all of their process.
+    ForsakenPlacesAreKept,
+    /// A semaphore shrinks though slots are held that it loses.
+    ShrinkingIgnoresHolders,
+    /// A semaphore whose size changes forgets who holds its slots.
+    ResizingForgetsHolders,
+    /// A new size is confirmed, and nothing changes.
+    ResizingDoesNothing,
+    /// A reentrant acquire is handed what somebody else holds.
+    ReentrantGetsOthers,
+    /// A reentrant acquire gets a new token for what it holds.
+    ReentrantGetsNewToken,
+    /// A reentrant acquire is not recognised.
+    ReentrantIsRefused,
+    /// Without a clock in the store: who has watched a holder for half of its lease takes it for dead.
+    WatchesHalfALease,
+    /// Without a clock in the store: a renewal is not seen by those who watch.
+    RenewalsAreNotSeen,
+    /// Without a clock in the store: a holder that was watched is taken over even if it has renewed meanwhile.
+    TakeoverWithoutLooking,
+    /// A batch grants what others wait for.
+    BatchPassesQueue,
+    /// In a batch an acquire that is sent again is taken for another one.
+    BatchedRetryIsNew,
+    /// In a batch a release that is sent again is refused.
+    BatchedReleaseRetryRefused,
+    /// The answers of a batch go to each other's callers.
+    BatchAnswersMixedUp,
+    /// A batch whose answer was lost is sent again under new versions.
+    BatchSentAgainAsNew,
+    /// What was granted in a batch to callers who had gone away is kept.
+    OrphansAreKept,
+    /// One operation that cannot be done fails all of its batch.
+    OneFailsItsBatch,
+    /// One operation that cannot be done undoes all of its batch, and the others are not told.
+    OneUndoesItsBatch,
 }
 
 impl std::str::FromStr for Defect {

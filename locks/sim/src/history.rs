@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use db_locks_core::LockId;
 
-use crate::memory::{Op, Refusal, Reply};
+use crate::memory::{Op, Refusal, Reply, Told};
 
 /// One thing that happened.
 #[derive(Debug, Clone)]
@@ -46,6 +46,8 @@ pub(crate) enum Fact {
         what: &'static str,
         answer: String,
     },
+    /// What a caller was told.
+    Told(Told),
     Paused {
         ms: u64,
     },
@@ -72,6 +74,7 @@ impl fmt::Display for Event {
             Fact::Renewed { hold, version } => write!(f, "hold {hold}: is now {version}"),
             Fact::Stops { hold, why } => write!(f, "hold {hold}: over ({why})"),
             Fact::Ended { what, answer } => write!(f, "{what}: {answer}"),
+            Fact::Told(told) => write!(f, "is told {told:?}"),
             Fact::Paused { ms } => write!(f, "is paused for {ms} ms"),
             Fact::Crashed => f.write_str("crashes"),
             Fact::Server { what, ms } => write!(f, "the server {what} {ms} ms"),
@@ -102,9 +105,16 @@ impl fmt::Display for Asked<'_> {
             Op::Release(r) => {
                 write!(f, "release {} as {}{}", r.lock, r.version, if r.delete { ", deleting" } else { "" })
             }
+            Op::Takeover(r, dead) => {
+                write!(f, "acquire {} as {} for {} ms, having watched {dead:?}", r.lock, r.version, r.lease_ms)
+            }
             Op::Abandon(lock, version) => write!(f, "abandon {lock} as {version}"),
             Op::Write { register, token, value } => {
                 write!(f, "write {value:?} to {register} with token {token}")
+            }
+            Op::Together(ops) => {
+                f.write_str("together")?;
+                ops.iter().try_for_each(|op| write!(f, " [{}]", Asked(op)))
             }
             other => write!(f, "{other:?}"),
         }
@@ -124,6 +134,10 @@ impl fmt::Display for Answered<'_> {
             Reply::Renewed(replies) => replies.iter().try_for_each(|reply| match reply {
                 Ok(r) => write!(f, "until {} ", r.expires_at_us),
                 Err(refusal) => write!(f, "{refusal:?} "),
+            }),
+            Reply::Together(replies) => replies.iter().try_for_each(|reply| match reply {
+                Some(reply) => write!(f, "[{}] ", Answered(reply)),
+                None => f.write_str("[alone] "),
             }),
             Reply::Refused(Refusal::NotFound) => f.write_str("not found"),
             other => write!(f, "{other:?}"),

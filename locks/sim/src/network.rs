@@ -14,7 +14,7 @@ use tokio::time::Instant;
 
 use crate::defect::Defect;
 use crate::history::{Event, Fact};
-use crate::memory::{Asker, EPOCH_US, MemoryStore, Op, Reply, Wire};
+use crate::memory::{Asker, EPOCH_US, MemoryStore, Op, Reply, Told, Wire};
 use crate::rng::Rng;
 
 /// How bad the network is, in percent of the requests.
@@ -25,6 +25,15 @@ pub(crate) struct Weather {
     pub(crate) slow: u64,
     /// How long a client waits for an answer.
     pub(crate) timeout_ms: u64,
+}
+
+/// What the store can do.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct StoreKind {
+    /// It wakes who waits.
+    pub(crate) push: bool,
+    /// It has no clock of its own for leases.
+    pub(crate) clockless: bool,
 }
 
 /// What happens to clients and the server.
@@ -41,7 +50,8 @@ pub(crate) enum Fault {
 pub(crate) struct World {
     start: Instant,
     push: bool,
-    defect: Defect,
+    pub(crate) clockless: bool,
+    pub(crate) defect: Defect,
     state: Mutex<State>,
     posted: Notify,
 }
@@ -117,10 +127,10 @@ impl Ord for Parcel {
 }
 
 impl World {
-    pub(crate) fn new(defect: Defect, push: bool, weather: Weather, rng: Rng) -> Arc<Self> {
+    pub(crate) fn new(defect: Defect, kind: StoreKind, weather: Weather, rng: Rng) -> Arc<Self> {
         let now = Instant::now();
         let state = State {
-            store: MemoryStore::new(defect),
+            store: MemoryStore::new(defect, kind.clockless),
             rng,
             weather,
             history: Vec::with_capacity(512),
@@ -131,7 +141,7 @@ impl World {
             down_until: now,
             holds: 0,
         };
-        Arc::new(Self { start: now, push, defect, state: Mutex::new(state), posted: Notify::new() })
+        Arc::new(Self { start: now, push: kind.push, clockless: kind.clockless, defect, state: Mutex::new(state), posted: Notify::new() })
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -152,8 +162,8 @@ impl World {
         u32::try_from(state.clients.len() - 1).unwrap_or(u32::MAX)
     }
 
-    pub(crate) fn link(self: &Arc<Self>, client: u32) -> Box<dyn Wire> {
-        Box::new(Link { world: self.clone(), client })
+    pub(crate) fn link(self: &Arc<Self>, client: u32) -> Arc<dyn Wire> {
+        Arc::new(Link { world: self.clone(), client })
     }
 
     pub(crate) fn owns(&self, client: u32, task: AbortHandle) {
@@ -284,6 +294,8 @@ impl World {
                 state.store.restart();
                 (0, Fact::Server { what: "is killed, and back after", ms })
             }
+            // Nobody looks at the clock of a store that has none.
+            Fault::Jump(_) if self.clockless => return,
             Fault::Jump(ms) => {
                 state.jump_us += i64::try_from(ms * 1_000).unwrap_or(0);
                 (0, Fact::Server { what: "puts its clock forward by", ms })
@@ -431,5 +443,9 @@ impl Wire for Link {
 
     fn push(&self) -> bool {
         self.world.push
+    }
+
+    fn told(&self, told: Told) {
+        self.world.note(self.client, Fact::Told(told));
     }
 }

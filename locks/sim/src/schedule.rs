@@ -4,14 +4,15 @@ use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use db_locks::{DefaultLockStore, FairLockStore, LockManagerImpl, LockStore, Locks, LocksConfig, Registry};
+use db_locks_core::combine::{Limits, Task};
 use db_locks_core::{AcquireRequest, LockId, LockResult};
 
-use crate::check::{self, Violation};
-use crate::client::{Habits, Process};
+use crate::check::{self, Scene, Violation};
+use crate::client::{Habits, Process, mutex_name};
 use crate::defect::Defect;
 use crate::history::{Event, Fact};
 use crate::memory::{MemoryRepository, Op, Reply};
-use crate::network::{Fault, Weather, World};
+use crate::network::{Fault, StoreKind, Weather, World};
 use crate::rng::Rng;
 
 /// What came of a schedule.
@@ -61,28 +62,43 @@ pub fn run(seed: u64, defect: Defect) -> LockResult<Outcome> {
         .start_paused(true)
         .build()
         .map_err(|error| db_locks_core::LockError::runtime_from("cannot make a runtime", error))?;
-    let (history, end) = runtime.block_on(play(seed, defect))?;
-    let violation = check::check(&history).or(end);
+    let (history, scene, end) = runtime.block_on(play(seed, defect))?;
+    let violation = check::check(&history, scene).or(end);
     Ok(Outcome { seed, violation, history })
 }
 
-async fn play(seed: u64, defect: Defect) -> LockResult<(Vec<Event>, Option<Violation>)> {
+async fn play(seed: u64, defect: Defect) -> LockResult<(Vec<Event>, Scene, Option<Violation>)> {
     let mut rng = Rng::new(seed);
     let faulty = rng.percent(80);
     let weather = weather(&mut rng, faulty);
-    let push = rng.percent(50);
-    let world = World::new(defect, push, weather, rng.fork());
+    let clockless = rng.percent(20);
+    let kind = StoreKind { push: rng.percent(50) && !clockless, clockless };
+    let world = World::new(defect, kind, weather, rng.fork());
+    let patient = rng.percent(8);
+    let together = rng.percent(30);
     let habits = Habits {
-        lease_ms: rng.between(200, 1_500),
+        lease_ms: if patient { rng.between(1_000, 6_000) } else { rng.between(200, 1_500) },
         semaphore_size: rng.percent(50).then(|| u32::try_from(rng.between(1, 3)).unwrap_or(1)),
         unfair_percent: if rng.percent(20) { 30 } else { 0 },
+        longest_wait_ms: if patient { 60_000 } else { 8_000 },
+        mutexes: if together { rng.between(2, 4) } else { 1 },
+        limits: together.then(|| limits(&mut rng)),
+        resizes: rng.percent(25),
+        reentrant: rng.percent(15),
+    };
+    let most_tasks = match (habits.reentrant, patient, together) {
+        // What one of its tasks holds would be handed to another.
+        (true, ..) => 1,
+        (_, true, _) => 4,
+        (.., true) => 6,
+        _ => 2,
     };
     let network = tokio::spawn(world.clone().carry());
     let mut processes = Vec::new();
     let mut tasks = Vec::new();
     for _ in 0..rng.between(2, 4) {
         let process = process(&world, habits, &mut rng)?;
-        for _ in 0..rng.between(1, 2) {
+        for _ in 0..rng.between(1, most_tasks) {
             let starts = Duration::from_millis(rng.between(0, 1_000));
             let (worker, rng) = (process.clone(), rng.fork());
             let task = tokio::spawn(async move {
@@ -99,7 +115,14 @@ async fn play(seed: u64, defect: Defect) -> LockResult<(Vec<Event>, Option<Viola
     }
     let end = finish(&world, habits, processes, tasks).await;
     network.abort();
-    Ok((world.take_history(), end))
+    Ok((world.take_history(), Scene { calm: !faulty, clockless }, end))
+}
+
+/// Few enough that a handful of tasks fill batches and queues.
+fn limits(rng: &mut Rng) -> Limits {
+    let mut upto = |low, high| usize::try_from(rng.between(low, high)).unwrap_or(1);
+    let (direct, lanes, batch, queue) = (upto(0, 1), upto(1, 2), upto(2, 6), upto(1, 6));
+    Limits { direct, lanes, batch, queue, ..Limits::default() }
 }
 
 fn weather(rng: &mut Rng, faulty: bool) -> Weather {
@@ -129,7 +152,15 @@ fn plan_faults(world: &World, rng: &mut Rng, clients: u64) {
 fn process(world: &Arc<World>, habits: Habits, rng: &mut Rng) -> LockResult<Process> {
     let skew_us = i64::try_from(rng.between(0, 8_000_000)).unwrap_or(0) - 4_000_000;
     let client = world.client(skew_us);
-    let store = Arc::new(MemoryRepository::over(world.link(client)));
+    let store = match habits.limits {
+        Some(limits) => {
+            let owner = world.clone();
+            let spawn = move |task: Task| owner.owns(client, tokio::spawn(task).abort_handle());
+            MemoryRepository::together(world.link(client), limits, world.defect, spawn)
+        }
+        None => MemoryRepository::over(world.link(client)),
+    };
+    let store = Arc::new(if world.clockless { store.watching(world.defect) } else { store });
     let config = LocksConfig {
         owner: Some(format!("process-{client}")),
         server_error_retries_limit: Some(u32::try_from(rng.between(0, 5)).unwrap_or(0)),
@@ -176,14 +207,24 @@ async fn finish(
     tokio::time::sleep(QUIET).await;
     let prober = world.client(0);
     world.note(prober, Fact::Probing);
-    let mutex = LockId::mutex(TENANT, "a").ok()?;
-    let fair_mutex = LockId::semaphore(TENANT, "a").ok()?;
-    let semaphore = LockId::semaphore(TENANT, "s").ok()?;
-    let sizes = [(mutex, 1), (fair_mutex, 1), (semaphore, habits.semaphore_size.unwrap_or(0))];
+    let mut sizes = Vec::new();
+    for number in 0..habits.mutexes {
+        let name = mutex_name(number);
+        // The fair store's mutex is a semaphore.
+        sizes.extend([(LockId::mutex(TENANT, name).ok()?, 1), (LockId::semaphore(TENANT, name).ok()?, 1)]);
+    }
+    if let Some(usual) = habits.semaphore_size {
+        let lock = LockId::semaphore(TENANT, "s").ok()?;
+        let size = match world.probe(prober, Op::GetSemaphore(lock.clone())) {
+            Reply::Semaphore(semaphore) => semaphore.max_size,
+            _ => usual,
+        };
+        sizes.push((lock, size));
+    }
     for (lock, size) in sizes {
         for slot in 0..size {
             let request = probe(&lock, size, slot);
-            if !matches!(world.probe(prober, Op::Acquire(request)), Reply::Granted(_)) {
+            if !is_free(world, prober, &request) {
                 return Some(Violation::new(
                     "I5",
                     format!("{lock} is not free though nobody is left to hold it"),
@@ -194,20 +235,30 @@ async fn finish(
     None
 }
 
+/// Whether this is granted; where there is no clock, after everybody has been watched.
+fn is_free(world: &World, prober: u32, request: &AcquireRequest) -> bool {
+    if !world.clockless {
+        return matches!(world.probe(prober, Op::Acquire(request.clone())), Reply::Granted(_));
+    }
+    match world.probe(prober, Op::Takeover(request.clone(), Vec::new())) {
+        Reply::Granted(_) => true,
+        // Longer than any lease has gone by in quiet.
+        Reply::Watch(_, held) => {
+            let dead = held.into_iter().filter(|held| !held.revision.0.starts_with("probe"));
+            let dead = dead.map(|held| (held.slot, held.revision)).collect();
+            matches!(world.probe(prober, Op::Takeover(request.clone(), dead)), Reply::Granted(_))
+        }
+        _ => false,
+    }
+}
+
 fn probe(lock: &LockId, size: u32, slot: u32) -> AcquireRequest {
     AcquireRequest {
-        lock: lock.clone(),
         version: format!("probe-{slot}"),
         owner: "probe".into(),
         lease_ms: 60_000,
         max_size: lock.is_semaphore().then_some(size),
-        named_by_version: false,
-        data: None,
         replace_data: false,
-        delete_on_release: false,
-        reentrant: false,
-        only_if_exists: false,
-        fair: true,
-        wait: false,
+        ..AcquireRequest::new(lock.clone())
     }
 }

@@ -3,6 +3,7 @@
 use db_locks_core::{LockId, LockRecord, MutexLock, Semaphore};
 
 use super::{Lock, MemoryStore, Op, Refusal, Reply};
+use crate::defect::Defect;
 
 impl MemoryStore {
     pub(super) fn admin(&mut self, op: &Op, now_us: i64) -> Reply {
@@ -58,6 +59,12 @@ impl MemoryStore {
         }
         let lock = self.locks.get_mut(&id).ok_or(Refusal::NotFound)?;
         let size = semaphore.max_size as usize;
+        match self.defect {
+            Defect::ResizingDoesNothing if !lock.slots.is_empty() => return Ok(Reply::Count(1)),
+            Defect::ShrinkingIgnoresHolders => lock.slots.truncate(size),
+            Defect::ResizingForgetsHolders => lock.slots.iter_mut().for_each(|slot| slot.expires_at_us = 0),
+            _ => {}
+        }
         if lock.slots.iter().skip(size).any(|slot| slot.expires_at_us > now_us) {
             return Err(Refusal::InUse);
         }

@@ -2,19 +2,21 @@
 //! and who asks are arguments, so that the same requests give the same answers.
 
 mod admin;
+mod batch;
 mod op;
 mod queue;
 mod repository;
+mod watch;
 
 use std::collections::BTreeMap;
 
 use db_locks_core::protocol::{TOMBSTONE_TTL_MS, key_means_slot};
 use db_locks_core::{
-    AcquireRequest, FencedValue, FencedWrite, LockId, LockRecord, RegisterId, ReleaseRequest, RenewRequest,
+    AcquireRequest, Busy, FencedValue, FencedWrite, LockId, LockRecord, RegisterId, ReleaseRequest, RenewRequest, Waiting,
 };
 
-pub(crate) use op::{Op, Refusal, Reply};
-pub(crate) use repository::{EPOCH_US, Wire};
+pub(crate) use op::{Held, Op, Refusal, Reply, Revision};
+pub(crate) use repository::{EPOCH_US, Told, Wire};
 pub use repository::{MemoryRepository, SharedMemory};
 
 use crate::defect::Defect;
@@ -31,6 +33,8 @@ pub(crate) struct Asker {
 #[derive(Debug, Default)]
 pub(crate) struct MemoryStore {
     pub(crate) defect: Defect,
+    /// No lease ends by itself: whoever waits watches.
+    pub(crate) clockless: bool,
     locks: BTreeMap<LockId, Lock>,
     /// When each process last showed life (R6).
     seen_us: BTreeMap<u32, i64>,
@@ -38,6 +42,9 @@ pub(crate) struct MemoryStore {
     /// Counts requests, for defects that strike at times.
     applied: u64,
 }
+
+/// Added to the end of a lease that does not end by itself.
+const FOREVER_US: i64 = 10_000_000_000_000_000;
 
 /// One lock.
 #[derive(Debug, Clone)]
@@ -87,8 +94,8 @@ impl Lock {
 }
 
 impl MemoryStore {
-    pub(crate) fn new(defect: Defect) -> Self {
-        Self { defect, ..Self::default() }
+    pub(crate) fn new(defect: Defect, clockless: bool) -> Self {
+        Self { defect, clockless, ..Self::default() }
     }
 
     /// Answers one request at `now_us`.
@@ -99,6 +106,7 @@ impl MemoryStore {
         let before = torn.then(|| self.locks.clone());
         let reply = match op {
             Op::Acquire(request) => self.acquire(request, asker, now_us),
+            Op::Takeover(request, dead) => self.take_over(request, dead, asker, now_us),
             Op::Renew(requests) => {
                 Reply::Renewed(requests.iter().map(|request| self.renew(request, now_us)).collect())
             }
@@ -109,14 +117,61 @@ impl MemoryStore {
                 self.seen_us.insert(asker.client, now_us);
                 Reply::Done
             }
+            Op::Keep(waiting) => Reply::Lost(self.keep(waiting, asker, now_us)),
             Op::Write { register, token, value } => Reply::Written(self.write(register, *token, value)),
             Op::Read(register) => Reply::Register(self.registers.get(register).cloned()),
+            Op::Together(ops) => self.together(ops, asker, now_us),
             admin => self.admin(admin, now_us),
         };
         if let Some(before) = before {
             self.locks = before;
         }
-        reply
+        if !self.clockless {
+            return reply;
+        }
+        for slot in self.locks.values_mut().flat_map(|lock| &mut lock.slots) {
+            if (1..FOREVER_US).contains(&slot.expires_at_us) {
+                slot.expires_at_us += FOREVER_US;
+            }
+        }
+        with_leases_as_asked(reply, now_us)
+    }
+
+    /// Takes a slot, also one of these holders' if they are as they were.
+    fn take_over(
+        &mut self,
+        request: &AcquireRequest,
+        dead: &[(u32, Revision)],
+        asker: Asker,
+        now_us: i64,
+    ) -> Reply {
+        let mut watched = Vec::new();
+        let defect = self.defect;
+        if let Some(lock) = self.locks.get_mut(&request.lock) {
+            let own = |slot: &LockRecord| slot.version == request.version;
+            for (place, slot) in lock.slots.iter_mut().enumerate().filter(|(_, slot)| !own(slot)) {
+                let dead = dead.iter().find(|(number, _)| *number == slot.slot);
+                let still = |(_, seen): &(u32, Revision)| {
+                    *seen == revision(slot, defect) || defect == Defect::TakeoverWithoutLooking
+                };
+                if slot.expires_at_us > 0 && dead.is_some_and(still) {
+                    watched.push((place, std::mem::take(&mut slot.expires_at_us)));
+                }
+            }
+        }
+        let reply = self.acquire(request, asker, now_us);
+        let Some(lock) = self.locks.get_mut(&request.lock) else { return reply };
+        for (place, until_us) in watched {
+            // Whoever was not passed holds on.
+            match lock.slots.get_mut(place) {
+                Some(slot) if slot.expires_at_us == 0 => slot.expires_at_us = until_us,
+                _ => {}
+            }
+        }
+        let Reply::Busy(busy) = reply else { return reply };
+        let held = lock.slots.iter().filter(|slot| slot.expires_at_us > 0);
+        let held = held.map(|slot| Held { slot: slot.slot, revision: revision(slot, defect), lease_ms: slot.lease_ms });
+        Reply::Watch(Busy { retry_after_ms: None, ..busy }, held.collect())
     }
 
     /// The versions of the waiters that the last operation gave reason to wake.
@@ -180,9 +235,7 @@ impl MemoryStore {
             return Reply::Refused(Refusal::NotFound);
         }
         let Some(lock) = self.locks.get_mut(&request.lock) else { return Reply::Refused(Refusal::NotFound) };
-        if defect != Defect::RetriedAcquireIsNew
-            && let Some(own) = lock.own_grant(request, now_us)
-        {
+        if let Some(own) = lock.own_grant_or(request, now_us, defect) {
             return Reply::Granted(own.lease(request, now_us, defect));
         }
         let free = lock.free(now_us);
@@ -207,6 +260,49 @@ impl MemoryStore {
             self.seen_us.insert(asker.client, server_us);
         }
         Reply::Busy(lock.busy(&request.version, ahead, &self.seen_us, server_us))
+    }
+
+    /// Does each of these that can be done at once (see [`db_locks_core::combine`]).
+    fn together(&mut self, ops: &[Op], asker: Asker, now_us: i64) -> Reply {
+        let before = (self.defect == Defect::OneUndoesItsBatch).then(|| self.locks.clone());
+        let replies: Vec<Option<Reply>> =
+            ops.iter().map(|op| self.one_of_many(op, asker, now_us)).collect();
+        if let Some(before) = before.filter(|_| replies.contains(&None)) {
+            self.locks = before;
+        }
+        Reply::Together(replies)
+    }
+
+    fn one_of_many(&mut self, op: &Op, asker: Asker, now_us: i64) -> Option<Reply> {
+        let defect = self.defect;
+        match op {
+            Op::Acquire(request) => {
+                let lock = self.locks.get_mut(&request.lock).filter(|lock| lock.buried_until_us.is_none())?;
+                let own = lock.own_grant(request, now_us).is_some() && defect != Defect::BatchedRetryIsNew;
+                let waited_for = !lock.queue.is_empty() && defect != Defect::BatchPassesQueue;
+                if !own && (waited_for || lock.free(now_us) == 0) {
+                    return None;
+                }
+                if own {
+                    return Some(self.acquire(request, asker, now_us));
+                }
+                lock.grant(request, now_us, defect).map(Reply::Granted)
+            }
+            Op::Renew(requests) => {
+                let renewed = requests.iter().map(|request| self.renew(request, now_us)).collect::<Vec<_>>();
+                renewed.iter().all(Result::is_ok).then_some(Reply::Renewed(renewed))
+            }
+            Op::Release(request) => {
+                let lock = self.locks.get(&request.lock)?;
+                let mut named = lock.slots.iter().filter(|slot| slot.version == request.version);
+                let again = named.next().is_some_and(|slot| slot.expires_at_us == 0);
+                if again && defect == Defect::BatchedReleaseRetryRefused {
+                    return Some(Reply::Released(false));
+                }
+                Some(self.release(request, now_us)).filter(|reply| *reply == Reply::Released(true))
+            }
+            _ => None,
+        }
     }
 
     fn renew(&mut self, request: &RenewRequest, now_us: i64) -> Result<LockRecord, Refusal> {
@@ -269,6 +365,23 @@ impl MemoryStore {
         Reply::Released(true)
     }
 
+    fn keep(&mut self, waiting: &[Waiting], asker: Asker, now_us: i64) -> Vec<String> {
+        let mut lost = Vec::new();
+        match self.defect {
+            Defect::KeepingPlacesDoesNothing => return lost,
+            Defect::ForsakenPlacesAreKept => {
+                self.locks.values_mut().for_each(|lock| lock.queue.keep_all(asker.client, now_us));
+            }
+            _ => {}
+        }
+        for Waiting { lock, versions } in waiting {
+            let mut queue = self.locks.get_mut(lock).map(|lock| &mut lock.queue);
+            let has_none = |version: &&String| !queue.as_mut().is_some_and(|queue| queue.keep(version, now_us));
+            lost.extend(versions.iter().filter(has_none).cloned());
+        }
+        lost
+    }
+
     fn abandon(&mut self, id: &LockId, version: &str, now_us: i64) -> Reply {
         let defect = self.defect;
         if let Some(lock) = self.locks.get_mut(id).filter(|_| defect != Defect::AbandonDoesNothing) {
@@ -287,6 +400,33 @@ impl MemoryStore {
             }
         }
         Reply::Done
+    }
+}
+
+fn revision(slot: &LockRecord, defect: Defect) -> Revision {
+    if defect == Defect::RenewalsAreNotSeen {
+        return (String::new(), slot.fence, 0);
+    }
+    (slot.version.clone(), slot.fence, slot.expires_at_us)
+}
+
+/// What clients are told of leases that the store lets last for ever.
+fn with_leases_as_asked(reply: Reply, now_us: i64) -> Reply {
+    let as_asked = |record: LockRecord| match record.expires_at_us {
+        0 => record,
+        _ => LockRecord { expires_at_us: now_us + record.lease_ms * 1_000, now_us, ..record },
+    };
+    match reply {
+        Reply::Granted(record) => Reply::Granted(as_asked(record)),
+        Reply::Record(record) => Reply::Record(as_asked(record)),
+        Reply::Renewed(records) => {
+            Reply::Renewed(records.into_iter().map(|record| record.map(as_asked)).collect())
+        }
+        Reply::Together(replies) => {
+            let each = |reply: Option<Reply>| reply.map(|reply| with_leases_as_asked(reply, now_us));
+            Reply::Together(replies.into_iter().map(each).collect())
+        }
+        other => other,
     }
 }
 
@@ -328,6 +468,24 @@ impl Lock {
         };
         let place = same.or_else(owner)?;
         self.slots.get_mut(place)
+    }
+
+    /// What the planted defects make of [`Self::own_grant`].
+    fn own_grant_or(&mut self, request: &AcquireRequest, now_us: i64, defect: Defect) -> Option<&mut LockRecord> {
+        let held = |slot: &LockRecord| slot.expires_at_us > now_us;
+        let handed_back = request.reentrant && !self.slots.iter().any(|slot| slot.version == request.version);
+        match defect {
+            Defect::RetriedAcquireIsNew => None,
+            Defect::ReentrantIsRefused if handed_back => None,
+            Defect::ReentrantGetsOthers if handed_back => self.slots.iter_mut().find(|slot| held(slot)),
+            Defect::ReentrantGetsNewToken if handed_back => {
+                let fence = self.fence + 1;
+                let own = self.own_grant(request, now_us)?;
+                own.fence = fence;
+                Some(own)
+            }
+            _ => self.own_grant(request, now_us),
+        }
     }
 
     /// The lowest free slot, under a new token.

@@ -82,6 +82,24 @@ impl Queue {
         true
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.waiters.is_empty()
+    }
+
+    /// Puts the deadlines of all waiters of a process off.
+    pub(super) fn keep_all(&mut self, client: u32, now_us: i64) {
+        let all = self.waiters.iter_mut().filter(|waiter| waiter.client == client);
+        all.for_each(|waiter| waiter.deadline_us = now_us + WAITER_TTL_MS * 1_000);
+    }
+
+    /// Puts the deadline off; false for who has no place.
+    pub(super) fn keep(&mut self, version: &str, now_us: i64) -> bool {
+        let mut living = self.waiters.iter_mut().filter(|waiter| waiter.deadline_us > now_us);
+        let Some(waiter) = living.find(|waiter| waiter.version == version) else { return false };
+        waiter.deadline_us = now_us + WAITER_TTL_MS * 1_000;
+        true
+    }
+
     pub(super) fn leave(&mut self, version: &str) {
         self.waiters.retain(|waiter| waiter.version != version);
     }

@@ -4,12 +4,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use async_trait::async_trait;
+use db_locks_core::combine::{Batches, Limits, Task, Waiters};
 use db_locks_core::{
-    AcquireRequest, Acquired, Capabilities, FencedRepository, FencedValue, FencedWrite, LockError, LockId,
+    AcquireRequest, Acquired, Capabilities, ErrorKind, FencedRepository, FencedValue, FencedWrite, LockError, LockId,
     LockRepository, LockResult, MutexLock, MutexRepository, RegisterId, ReleaseRequest, RenewRequest,
-    Semaphore, SemaphoreRepository,
+    Semaphore, SemaphoreRepository, Waiting,
 };
 
+use super::batch::{self, can_gather, within};
+use super::watch::Watched;
 use super::{Asker, MemoryStore, Op, Refusal, Reply};
 use crate::defect::Defect;
 
@@ -23,12 +26,39 @@ pub(crate) trait Wire: Send + Sync + std::fmt::Debug {
     async fn rung(&self, version: &str);
 
     fn push(&self) -> bool;
+
+    /// Takes note of what a caller is told.
+    fn told(&self, _: Told) {}
+}
+
+/// What a caller was told, whoever brought the answer.
+#[derive(Debug, Clone)]
+pub(crate) enum Told {
+    /// It asked under `asked` and got this.
+    Granted { asked: String, version: String, token: u64 },
+    /// Its renewal to this version was refused.
+    NotRenewed { new_version: String },
+    /// Its release was answered so.
+    Released { version: String, released: bool },
+    /// It was told that this failed.
+    Failed { what: &'static str, version: String, kind: ErrorKind },
+}
+
+impl Told {
+    fn failed<T>(what: &'static str, version: &str, answer: &LockResult<T>) -> Option<Self> {
+        let error = answer.as_ref().err()?;
+        Some(Self::Failed { what, version: version.to_string(), kind: error.kind() })
+    }
 }
 
 /// A client of a store in memory.
 #[derive(Debug)]
 pub struct MemoryRepository {
-    wire: Box<dyn Wire>,
+    wire: Arc<dyn Wire>,
+    batches: Option<Batches>,
+    waiters: Waiters,
+    /// Where the store has no clock.
+    watched: Option<Watched>,
 }
 
 /// A store in memory for clients of this process, on the runtime's clock.
@@ -41,7 +71,7 @@ pub struct SharedMemory {
 impl Default for SharedMemory {
     fn default() -> Self {
         Self {
-            store: Arc::new(Mutex::new((MemoryStore::new(Defect::Nothing), 0))),
+            store: Arc::new(Mutex::new((MemoryStore::new(Defect::Nothing, false), 0))),
             start: tokio::time::Instant::now(),
         }
     }
@@ -55,7 +85,10 @@ impl SharedMemory {
             store.1 += 1;
             store.1
         };
-        Arc::new(MemoryRepository { wire: Box::new(Direct { memory: self.clone(), client }) })
+        let wire: Arc<dyn Wire> = Arc::new(Direct { memory: self.clone(), client });
+        // The tasks end by themselves: the store answers on the spot.
+        let spawn = |task: Task| drop(tokio::spawn(task));
+        Arc::new(MemoryRepository::together(wire, Limits::default(), Defect::Nothing, spawn))
     }
 }
 
@@ -97,16 +130,89 @@ fn refused(id: &LockId, refusal: Refusal) -> LockError {
 }
 
 /// An answer to another question.
-fn unexpected(reply: &Reply) -> LockError {
+pub(super) fn unexpected(reply: &Reply) -> LockError {
     LockError::runtime(format!("the store in memory answered {reply:?}"))
 }
 
 impl MemoryRepository {
-    pub(crate) fn over(wire: Box<dyn Wire>) -> Self {
-        Self { wire }
+    pub(crate) fn over(wire: Arc<dyn Wire>) -> Self {
+        Self { wire, batches: None, waiters: Waiters::default(), watched: None }
     }
 
-    async fn ask(&self, id: &LockId, op: Op) -> LockResult<(Reply, Instant)> {
+    /// One of a store without a clock.
+    pub(crate) fn watching(self, defect: Defect) -> Self {
+        Self { watched: Some(Watched::new(defect)), ..self }
+    }
+
+    /// One with group commit; `spawn` runs tasks that end with the client.
+    pub(crate) fn together(
+        wire: Arc<dyn Wire>,
+        limits: Limits,
+        defect: Defect,
+        spawn: impl Fn(Task) + Clone + Send + Sync + 'static,
+    ) -> Self {
+        let batches = Some(batch::batches(&wire, limits, defect, spawn));
+        Self { batches, ..Self::over(wire) }
+    }
+
+    fn tell(&self, told: Option<Told>) {
+        if let Some(told) = told {
+            self.wire.told(told);
+        }
+    }
+
+    async fn acquire_alone(&self, request: &AcquireRequest) -> LockResult<Acquired> {
+        if let Some(watched) = &self.watched {
+            let answer = self.acquire_watching(request, watched).await;
+            self.waiters.answered(request, &answer);
+            return answer;
+        }
+        let answer = match self.ask(&request.lock, Op::Acquire(request.clone())).await? {
+            (Reply::Granted(record), sent) => Ok(Acquired::Granted(record.into_lock(&request.lock, sent))),
+            (Reply::Busy(busy), _) => Ok(Acquired::Busy(busy)),
+            (other, _) => Err(unexpected(&other)),
+        };
+        self.waiters.answered(request, &answer);
+        answer
+    }
+
+    async fn renew_alone(&self, request: &RenewRequest) -> LockResult<MutexLock> {
+        let mut replies = self.send_renewals(std::slice::from_ref(request)).await;
+        replies.pop().unwrap_or_else(|| Err(unexpected(&Reply::Done)))
+    }
+
+    async fn release_alone(&self, request: &ReleaseRequest) -> LockResult<bool> {
+        match self.ask(&request.lock, Op::Release(request.clone())).await? {
+            (Reply::Released(released), _) => Ok(released),
+            (other, _) => Err(unexpected(&other)),
+        }
+    }
+
+    async fn send_renewals(&self, requests: &[RenewRequest]) -> Vec<LockResult<MutexLock>> {
+        match self.wire.call(Op::Renew(requests.to_vec())).await {
+            Ok((Reply::Renewed(records), sent)) => requests
+                .iter()
+                .zip(records)
+                .map(|(request, record)| match record {
+                    Ok(record) => Ok(record.into_lock(&request.lock, sent)),
+                    Err(refusal) => Err(refused(&request.lock, refusal)),
+                })
+                .collect(),
+            Ok((other, _)) => requests.iter().map(|_| Err(unexpected(&other))).collect(),
+            Err(error) => requests.iter().map(|_| Err(error.duplicate())).collect(),
+        }
+    }
+
+    fn tell_of_renewal(&self, request: &RenewRequest, answer: &LockResult<MutexLock>) {
+        self.tell(match answer {
+            Err(LockError::NotFound { .. }) => {
+                Some(Told::NotRenewed { new_version: request.new_version.clone() })
+            }
+            other => Told::failed("renew", &request.version, other),
+        });
+    }
+
+    pub(super) async fn ask(&self, id: &LockId, op: Op) -> LockResult<(Reply, Instant)> {
         match self.wire.call(op).await? {
             (Reply::Refused(refusal), _) => Err(refused(id, refusal)),
             answered => Ok(answered),
@@ -147,7 +253,7 @@ impl LockRepository for MemoryRepository {
 
     fn capabilities(&self) -> Capabilities {
         Capabilities {
-            server_clock: true,
+            server_clock: self.watched.is_none(),
             shared_between_processes: false,
             survives_restart: false,
             push: self.wire.push(),
@@ -163,26 +269,49 @@ impl LockRepository for MemoryRepository {
     }
 
     async fn acquire(&self, request: &AcquireRequest) -> LockResult<Acquired> {
-        match self.ask(&request.lock, Op::Acquire(request.clone())).await? {
-            (Reply::Granted(record), sent) => Ok(Acquired::Granted(record.into_lock(&request.lock, sent))),
-            (Reply::Busy(busy), _) => Ok(Acquired::Busy(busy)),
-            (other, _) => Err(unexpected(&other)),
-        }
+        let alone = self.acquire_alone(request);
+        let answer = match &self.batches {
+            Some(batches) if can_gather(request) && !self.waiters.knows(request) => {
+                batches.acquires.call(request, within, alone).await
+            }
+            _ => alone.await,
+        };
+        self.tell(match &answer {
+            Ok(Acquired::Granted(lock)) => Some(Told::Granted {
+                asked: request.version.clone(),
+                version: lock.version.clone(),
+                token: lock.fencing_token.unwrap_or(0),
+            }),
+            other => Told::failed("acquire", &request.version, other),
+        });
+        answer
     }
 
     async fn renew(&self, request: &RenewRequest) -> LockResult<MutexLock> {
-        let mut replies = self.renew_many(std::slice::from_ref(request)).await;
-        replies.pop().unwrap_or_else(|| Err(unexpected(&Reply::Done)))
+        let alone = self.renew_alone(request);
+        let answer = match &self.batches {
+            Some(batches) => batches.renewals.call(request, within, alone).await,
+            None => alone.await,
+        };
+        self.tell_of_renewal(request, &answer);
+        answer
     }
 
     async fn release(&self, request: &ReleaseRequest) -> LockResult<bool> {
-        match self.ask(&request.lock, Op::Release(request.clone())).await? {
-            (Reply::Released(released), _) => Ok(released),
-            (other, _) => Err(unexpected(&other)),
-        }
+        let alone = self.release_alone(request);
+        let answer = match &self.batches {
+            Some(batches) => batches.releases.call(request, within, alone).await,
+            None => alone.await,
+        };
+        self.tell(match &answer {
+            Ok(released) => Some(Told::Released { version: request.version.clone(), released: *released }),
+            other => Told::failed("release", &request.version, other),
+        });
+        answer
     }
 
     async fn abandon(&self, lock: &LockId, version: &str) -> LockResult<()> {
+        self.waiters.gone(version);
         self.ask(lock, Op::Abandon(lock.clone(), version.to_string())).await.map(|_| ())
     }
 
@@ -190,22 +319,17 @@ impl LockRepository for MemoryRepository {
         self.wire.call(Op::Beat).await.map(|_| ())
     }
 
-    async fn renew_many(&self, requests: &[RenewRequest]) -> Vec<LockResult<MutexLock>> {
-        match self.wire.call(Op::Renew(requests.to_vec())).await {
-            Ok((Reply::Renewed(records), sent)) => requests
-                .iter()
-                .zip(records)
-                .map(|(request, record)| match record {
-                    Ok(record) => Ok(record.into_lock(&request.lock, sent)),
-                    Err(refusal) => Err(refused(&request.lock, refusal)),
-                })
-                .collect(),
-            Ok((other, _)) => requests.iter().map(|_| Err(unexpected(&other))).collect(),
-            Err(error) => {
-                let lost = || LockError::unavailable("the renewal was not answered", error.to_string());
-                requests.iter().map(|_| Err(lost())).collect()
-            }
+    async fn keep_places(&self, waiting: &[Waiting]) -> LockResult<Vec<String>> {
+        match self.wire.call(Op::Keep(waiting.to_vec())).await?.0 {
+            Reply::Lost(lost) => Ok(lost),
+            other => Err(unexpected(&other)),
         }
+    }
+
+    async fn renew_many(&self, requests: &[RenewRequest]) -> Vec<LockResult<MutexLock>> {
+        let answers = self.send_renewals(requests).await;
+        requests.iter().zip(&answers).for_each(|(request, answer)| self.tell_of_renewal(request, answer));
+        answers
     }
 
     async fn rung(&self, version: &str) {
