@@ -27,8 +27,9 @@ cargo xtask COMMAND
   test [nextest arguments]     install what is missing, start private servers, run all tests, stop them;
                                with -p CRATE or a filter only these tests
   servers up [KIND...]         start private servers for working by hand, print their addresses, stay until Ctrl-C
-  server start KIND --dir DIR [--tls] [--durable]
-                               start one private server that stays; same DIR again: same data, same port
+  server start KIND --dir DIR [--tls] [--durable] [--replica-of DIR]
+                               start one private server that stays; same DIR again: same data, same port;
+                               postgres: as a streaming replica of the server in the other DIR
   server kill --dir DIR        kill -9 all of it
   server stop --dir DIR        stop it cleanly
   tidy                         check layers, sizes and docs
@@ -89,7 +90,7 @@ fn servers_up(args: &[String]) -> Result<u8> {
 
 fn server(args: &[String]) -> Result<u8> {
     let mut kind = None;
-    let mut dir = None;
+    let (mut dir, mut replica_of) = (None, None);
     let (mut tls, mut durable) = (false, false);
     let Some((action, rest)) = args.split_first() else {
         return Err(usage("say `server start`, `kill` or `stop`"));
@@ -98,6 +99,7 @@ fn server(args: &[String]) -> Result<u8> {
     while let Some(arg) = rest.next() {
         match arg.as_str() {
             "--dir" => dir = rest.next().map(PathBuf::from),
+            "--replica-of" => replica_of = rest.next().map(PathBuf::from),
             "--tls" => tls = true,
             "--durable" => durable = true,
             name if kind.is_none() && action == "start" => kind = Some(Kind::parse(name)?),
@@ -108,7 +110,7 @@ fn server(args: &[String]) -> Result<u8> {
     match action.as_str() {
         "start" => {
             let kind = kind.ok_or_else(|| usage("the kind of server is missing"))?;
-            let state = servers::start(&Spec { kind, dir, tls, durable })?;
+            let state = servers::start(&Spec { kind, dir, tls, durable, replica_of, pooler: false })?;
             say::out(&state.line());
         }
         "kill" => servers::kill(&dir)?,

@@ -10,7 +10,6 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use db_locks_core::models::new_version;
 use db_locks_core::{
     AcquireRequest, Acquired, LockError, LockId, LockRepository, LockResult, LocksConfig, MutexLock,
     ReleaseRequest,
@@ -27,19 +26,10 @@ type Outcome<T = ()> = Result<T, Box<dyn std::error::Error>>;
 
 fn request(lock: &LockId) -> AcquireRequest {
     AcquireRequest {
-        lock: lock.clone(),
-        version: new_version(),
         owner: "bench:1:1".into(),
-        lease_ms: 15_000,
         max_size: lock.is_semaphore().then_some(100),
-        named_by_version: false,
-        data: None,
-        replace_data: true,
-        delete_on_release: false,
-        reentrant: false,
-        only_if_exists: false,
-        fair: true,
         wait: true,
+        ..AcquireRequest::new(lock.clone())
     }
 }
 

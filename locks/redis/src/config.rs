@@ -2,7 +2,7 @@
 //!
 //! `redis://user:password@host:port/database`, `rediss://` for TLS, `redis+unix:///path`. Parameters:
 //! `cluster=true`, `cacert=FILE`, `cert=FILE` with `key=FILE` (PEM, as `redis-cli` calls them), `protocol=resp2` (no push),
-//! `group_commit=false` (a script of its own for every call),
+//! `group_commit=false` (a script of its own for every call), `wait_replicas=N` (what is confirmed is on so many replicas),
 //! and the fragment `#insecure` (TLS without checking the certificate). Several nodes of a cluster are separated by commas;
 //! a node without a scheme takes scheme, user and password of the first.
 
@@ -29,6 +29,8 @@ pub(crate) struct Settings {
     pub(crate) push: bool,
     /// Calls that come while others are on their way go together.
     pub(crate) group_commit: bool,
+    /// So many replicas must have what is confirmed.
+    pub(crate) wait_replicas: u32,
     /// What every key begins with.
     pub(crate) prefix: String,
     pub(crate) connect_timeout: Duration,
@@ -46,6 +48,7 @@ struct Parameters {
     key: Option<String>,
     resp2: bool,
     apart: bool,
+    wait_replicas: u32,
 }
 
 impl Settings {
@@ -62,6 +65,10 @@ impl Settings {
             parameters.read(url)?;
             nodes.push(node(url, config.request_timeout())?);
         }
+        let (cluster, wait_replicas) = (parameters.cluster || nodes.len() > 1, parameters.wait_replicas);
+        if cluster && wait_replicas > 0 {
+            return Err(LockError::validation(FIELD, "has wait_replicas, which only a single server takes"));
+        }
         let (push, group_commit) = (!parameters.resp2, !parameters.apart);
         let protocol = if push { ProtocolVersion::RESP3 } else { ProtocolVersion::RESP2 };
         let with_protocol = |node: ConnectionInfo| {
@@ -69,11 +76,12 @@ impl Settings {
             node.set_redis_settings(redis.set_lib_name("db-locks", env!("CARGO_PKG_VERSION")))
         };
         Ok(Self {
-            cluster: parameters.cluster || nodes.len() > 1,
+            cluster,
             nodes: nodes.into_iter().map(with_protocol).collect(),
             tls: parameters.certificates().await?,
             push,
             group_commit,
+            wait_replicas,
             prefix: config.mutexes_table_name.clone().unwrap_or_else(|| "db-locks".to_string()),
             connect_timeout: config.connect_timeout(),
             request_timeout: config.request_timeout(),
@@ -136,6 +144,12 @@ impl Parameters {
                 "cert" => self.cert = Some(value),
                 "key" => self.key = Some(value),
                 "group_commit" => self.apart |= !truth("group_commit", &value)?,
+                "wait_replicas" => {
+                    let number = value.parse().ok().filter(|number| (1..=100).contains(number));
+                    self.wait_replicas = number.ok_or_else(|| {
+                        LockError::validation(FIELD, "has a parameter wait_replicas that is no number from 1 to 100")
+                    })?;
+                }
                 "protocol" => self.resp2 = value == "2" || value == "resp2",
                 _ => {}
             }
@@ -214,6 +228,8 @@ mod tests {
             "redis://:s3cret@h/x",
             "redis://h?cluster=2",
             "redis://h?group_commit=maybe",
+            "redis://h?wait_replicas=all",
+            "redis://h?wait_replicas=1&cluster=true",
         ] {
             let error = settings(url).await.unwrap_err();
             assert_eq!(error.kind(), db_locks_core::ErrorKind::Validation, "{url}: {error}");

@@ -39,6 +39,50 @@ pub(crate) struct Single {
     /// Held by the one caller who connects.
     connecting: tokio::sync::Mutex<()>,
     eager: Eager,
+    wait: Option<Replicas>,
+}
+
+/// The command that waits for replicas.
+struct Replicas {
+    wanted: u32,
+    wait: Cmd,
+}
+
+impl Replicas {
+    /// None if nobody is to be waited for.
+    fn new(wanted: u32, request_timeout: Duration) -> Option<Self> {
+        let mut wait = redis::cmd("WAIT");
+        // So that it ends before the silence of the connection would be taken for its death.
+        let longest_ms = (request_timeout / 2).as_millis().max(1);
+        wait.arg(wanted).arg(u64::try_from(longest_ms).unwrap_or(u64::MAX));
+        (wanted > 0).then_some(Self { wanted, wait })
+    }
+
+    /// Sends a command, and right behind it on the same connection the one that waits for what it wrote: one round trip. An error when
+    /// too few have it, so that nobody may rely on it yet; sent again, it waits again.
+    async fn after(
+        &self,
+        command: &Cmd,
+        connection: &mut MultiplexedConnection,
+    ) -> RedisResult<RedisResult<Value>> {
+        let mut behind = connection.clone();
+        let (done, have) =
+            tokio::join!(command.query_async(connection), self.wait.query_async(&mut behind));
+        if done.is_ok() {
+            self.check(have?)?;
+        }
+        Ok(done)
+    }
+
+    /// Whether enough of them have what was written on this connection.
+    fn check(&self, answer: Value) -> RedisResult<()> {
+        let have = if let Value::Int(have) = answer { have } else { 0 };
+        if have >= i64::from(self.wanted) {
+            return Ok(());
+        }
+        let words = format!("{have} of {} replicas have it", self.wanted);
+        Err(RedisError::from(std::io::Error::new(std::io::ErrorKind::TimedOut, words)))
+    }
 }
 
 #[derive(Clone)]
@@ -121,6 +165,7 @@ impl Single {
             live: RwLock::default(),
             connecting: tokio::sync::Mutex::default(),
             eager: Eager::default(),
+            wait: Replicas::new(settings.wait_replicas, settings.request_timeout),
         })
     }
 
@@ -140,10 +185,12 @@ impl Single {
             Some(live) => live,
             None => within(self.connect_timeout, self.live()).await?,
         };
-        let reply = command.query_async(&mut live.connection);
-        let outcome = match awake {
-            true => self.eager.wait(reply, tokio::task::yield_now).await,
-            false => reply.await,
+        let outcome = match (&self.wait, awake) {
+            (Some(replicas), _) => replicas.after(command, &mut live.connection).await?,
+            (None, true) => {
+                self.eager.wait(command.query_async(&mut live.connection), tokio::task::yield_now).await
+            }
+            (None, false) => command.query_async(&mut live.connection).await,
         };
         if outcome.as_ref().is_err_and(is_broken) {
             live.broken.store(true, Ordering::Relaxed);

@@ -25,6 +25,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use account::Account;
+pub(crate) use postgres::url as postgres_url;
 pub(crate) use state::State;
 
 use crate::failure::{Context, Failure, Result};
@@ -143,6 +144,10 @@ struct Program {
 struct Home {
     dir: PathBuf,
     durable: bool,
+    /// The port of the server whose data it follows.
+    replica_of: Option<u16>,
+    /// A connection pooler beside it.
+    pooler: bool,
     tls: Option<tls::Files>,
     account: Option<Account>,
 }
@@ -154,7 +159,8 @@ impl Home {
             Some(name) if tools::user_id() == 0 => Some(Account::named(name)?),
             _ => None,
         };
-        let mut home = Self { dir: spec.dir.clone(), durable: spec.durable, tls: None, account };
+        let mut home = Self { dir: spec.dir.clone(), durable: spec.durable, replica_of: None, pooler: spec.pooler, tls: None, account };
+        home.replica_of = spec.replica_of.as_deref().map(|dir| primary(spec.kind, dir)).transpose()?;
         home.let_pass()?;
         if spec.tls {
             if !engine.has_tls() {
@@ -257,12 +263,25 @@ impl Home {
     }
 }
 
+/// The port of the server in this folder, which another one of its kind shall follow.
+fn primary(kind: Kind, dir: &Path) -> Result<u16> {
+    if kind != Kind::Postgres {
+        return Err(Failure::usage(format!("--replica-of is for postgres, not for {}", kind.name())));
+    }
+    let state = State::read(dir)?.filter(|state| state.kind == kind.name());
+    let state = state.ok_or_else(|| Failure::usage(format!("{} holds no such server", dir.display())))?;
+    state.ports.first().copied().ok_or_else(|| Failure::new("a server without a port"))
+}
+
 /// Which server to start where.
 pub(crate) struct Spec {
     pub(crate) kind: Kind,
     pub(crate) dir: PathBuf,
     pub(crate) tls: bool,
     pub(crate) durable: bool,
+    pub(crate) replica_of: Option<PathBuf>,
+    /// With a connection pooler on the second port, where the kind has one.
+    pub(crate) pooler: bool,
 }
 
 /// Why a start did not work.
@@ -287,7 +306,7 @@ pub(crate) fn start(spec: &Spec) -> Result<State> {
         .create(&spec.dir)
         .context(|| format!("cannot make the folder {}", spec.dir.display()))?;
     let dir = fs::canonicalize(&spec.dir).context(|| format!("cannot see {}", spec.dir.display()))?;
-    let spec = Spec { dir, ..*spec };
+    let spec = Spec { dir, replica_of: spec.replica_of.clone(), ..*spec };
     let _lock = lock(&spec.dir)?;
     let before = State::read(&spec.dir)?;
     if let Some(state) = before {

@@ -33,12 +33,20 @@ pub(super) const TRACE: &str = "postmaster.pid";
 pub(super) struct Postgres;
 
 impl Engine for Postgres {
+    /// The second one is the pooler's.
+    fn port_count(&self) -> usize {
+        2
+    }
+
     fn account(&self) -> Option<&'static str> {
         Some("postgres")
     }
 
     fn prepare(&self, home: &Home) -> Result<()> {
         let data = home.data();
+        if let Some(port) = home.replica_of {
+            return copy(home, port);
+        }
         let password = home.path("password");
         fs::write(&password, "superuser").context(|| format!("cannot write to {}", home.dir.display()))?;
         home.give(&password)?;
@@ -87,7 +95,11 @@ impl Engine for Postgres {
     fn programs(&self, home: &Home, ports: &[u16]) -> Result<Vec<Program>> {
         let data: PathBuf = home.data();
         let args = vec!["-D".into(), data.display().to_string(), "-p".into(), ports[0].to_string()];
-        Ok(vec![Program { path: tools::postgres("postgres")?, args, folder: data }])
+        let mut programs = vec![Program { path: tools::postgres("postgres")?, args, folder: data }];
+        if home.pooler {
+            programs.push(pooler(home, ports)?);
+        }
+        Ok(programs)
     }
 
     fn is_ready(&self, ports: &[u16]) -> bool {
@@ -99,8 +111,38 @@ impl Engine for Postgres {
     }
 
     fn url(&self, ports: &[u16], _tls: bool) -> String {
-        format!("postgres://app:app@127.0.0.1:{}/locks", ports[0])
+        url(ports[0])
     }
+}
+
+/// The database on this port, for the role `app`.
+pub(crate) fn url(port: u16) -> String {
+    format!("postgres://app:app@127.0.0.1:{port}/locks")
+}
+
+/// A pooler that lends each transaction any of few connections.
+fn pooler(home: &Home, ports: &[u16]) -> Result<Program> {
+    let folder = home.make_folder("pooler")?;
+    let settings = folder.join("pgbouncer.ini");
+    let text = format!(
+        "[databases]\nlocks = host=127.0.0.1 port={} dbname=locks user=app password=app\n\
+         [pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {}\nunix_socket_dir =\nauth_type = any\n\
+         pool_mode = transaction\ndefault_pool_size = 20\nmax_client_conn = 900\n",
+        ports[0], ports[1]
+    );
+    fs::write(&settings, text).context(|| format!("cannot write {}", settings.display()))?;
+    home.give(&settings)?;
+    let args = vec![settings.display().to_string()];
+    Ok(Program { path: tools::find("pgbouncer")?, args, folder })
+}
+
+/// The data of the server on that port, which this one then follows.
+fn copy(home: &Home, port: u16) -> Result<()> {
+    let server = format!("host=127.0.0.1 port={port} user=postgres password=superuser");
+    let args = ["--checkpoint=fast", "--write-recovery-conf", "--wal-method=stream", "--no-sync", "--dbname"];
+    let mut args: Vec<String> = args.map(String::from).to_vec();
+    args.extend([server, format!("--pgdata={}", home.data().display())]);
+    home.call(&tools::postgres("pg_basebackup")?, &args, Stdio::null())
 }
 
 /// A killed postmaster leaves a shared memory segment of 56 bytes, whose number is in line 7 of its trace, and the

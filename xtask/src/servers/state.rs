@@ -18,7 +18,7 @@ pub(crate) struct State {
     pub(super) tls: bool,
     pub(super) durable: bool,
     pub(super) ca: Option<PathBuf>,
-    pub(super) ports: Vec<u16>,
+    pub(crate) ports: Vec<u16>,
     pub(super) processes: Vec<Process>,
 }
 

@@ -36,6 +36,16 @@ impl Server {
         Self { line: serde_json::from_slice(&output.stdout).unwrap(), folder }
     }
 
+    pub(crate) fn port(&self) -> u64 {
+        self.line["ports"][0].as_u64().unwrap()
+    }
+
+    /// `kill -9`.
+    pub(crate) fn kill(&self) {
+        let killed = xtask(&["server", "kill", "--dir", self.folder.path().to_str().unwrap()]);
+        assert!(killed.status.success(), "{}", String::from_utf8_lossy(&killed.stderr));
+    }
+
     /// Without TLS.
     pub(crate) fn url(&self) -> String {
         format!("redis://127.0.0.1:{}", self.line["ports"][0])
@@ -114,19 +124,10 @@ pub(crate) fn semaphore(key: &str) -> LockId {
 /// A fair request that waits; for semaphores, of two slots.
 pub(crate) fn request(lock: &LockId) -> AcquireRequest {
     AcquireRequest {
-        lock: lock.clone(),
-        version: new_version(),
         owner: "test".into(),
-        lease_ms: 15_000,
         max_size: lock.is_semaphore().then_some(2),
-        named_by_version: false,
-        data: None,
-        replace_data: true,
-        delete_on_release: false,
-        reentrant: false,
-        only_if_exists: false,
-        fair: true,
         wait: true,
+        ..AcquireRequest::new(lock.clone())
     }
 }
 
