@@ -10,6 +10,9 @@ use db_locks_postgres::PostgresRepository;
 
 struct Postgres;
 
+/// The same database through a pooler that lends a connection for one transaction.
+struct Pooled;
+
 #[async_trait]
 impl Backend for Postgres {
     fn name(&self) -> &'static str {
@@ -48,6 +51,33 @@ impl Backend for Postgres {
     }
 }
 
+#[async_trait]
+impl Backend for Pooled {
+    fn name(&self) -> &'static str {
+        "pooled"
+    }
+
+    fn config(&self, tenant: &str) -> Result<LocksConfig, String> {
+        let url = std::env::var("DB_LOCKS_TEST_POSTGRES_POOLER_URL").map_err(|_| {
+            "DB_LOCKS_TEST_POSTGRES_POOLER_URL is not set: run `cargo xtask test`".to_string()
+        })?;
+        Ok(self.config_for_url(tenant, &format!("{url}?prepare=false")))
+    }
+
+    async fn connect(&self, config: &LocksConfig) -> LockResult<Arc<dyn Store>> {
+        Ok(PostgresRepository::connect(config).await?)
+    }
+
+    /// The server cannot call through it.
+    fn capabilities(&self) -> Capabilities {
+        Capabilities { push: false, ..Postgres.capabilities() }
+    }
+
+    fn config_for_url(&self, tenant: &str, url: &str) -> LocksConfig {
+        Postgres.config_for_url(tenant, url)
+    }
+}
+
 fn main() -> ExitCode {
-    db_locks_conformance::main(vec![Box::new(Postgres)])
+    db_locks_conformance::main(vec![Box::new(Postgres), Box::new(Pooled)])
 }

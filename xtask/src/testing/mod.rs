@@ -21,6 +21,8 @@ use crate::say::{self, Steps};
 use crate::servers::{self, Kind, Spec, State};
 use crate::{tools, workspace};
 
+/// Where tests find the transaction pooler in front of PostgreSQL.
+const POOLER: &str = "DB_LOCKS_TEST_POSTGRES_POOLER_URL";
 /// Where tests make their folders.
 const TEMP: &str = "DB_LOCKS_TEST_TMP";
 /// The xtask that tests call for servers of their own.
@@ -195,7 +197,8 @@ fn start_all(kinds: &[Kind], run: &Run) -> Result<Vec<(Kind, State)>> {
     let start = |kind: Kind| {
         let begin = Instant::now();
         let dir = run.dir().join("servers").join(kind.name());
-        let state = servers::start(&Spec { kind, dir, tls: false, durable: false })?;
+        let spec = Spec { kind, dir, tls: false, durable: false, replica_of: None, pooler: true };
+        let state = servers::start(&spec)?;
         say::err(&format!("xtask: {} is up after {}", kind.name(), say::seconds(begin.elapsed())));
         Ok((kind, state))
     };
@@ -218,6 +221,10 @@ fn all_alive(servers: &[(Kind, State)]) -> Result<()> {
 fn variables(root: &Path, run: &Run, servers: &[(Kind, State)]) -> Variables {
     let mut all: Variables =
         servers.iter().map(|(kind, state)| (kind.variable(), state.url.clone().into())).collect();
+    let pooled = servers.iter().find(|(kind, _)| *kind == Kind::Postgres);
+    if let Some(port) = pooled.and_then(|(_, state)| state.ports.get(1)) {
+        all.push((POOLER, servers::postgres_url(*port).into()));
+    }
     all.push((TEMP, run.tests_dir().into()));
     all.push((XTASK, run.program().into()));
     all.push((BINARY, workspace::target(root).join("debug/db-locks").into()));

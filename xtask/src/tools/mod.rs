@@ -42,6 +42,9 @@ pub(crate) fn ensure(kinds: &[Kind], tests: bool) -> Result<()> {
         if !there && !packages.contains(&package) {
             packages.push(package);
         }
+        if *kind == Kind::Postgres && find("pgbouncer").is_err() {
+            packages.push("pgbouncer");
+        }
     }
     if tests {
         let missing = |program: &str| find(program).is_err();
