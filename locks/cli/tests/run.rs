@@ -3,8 +3,10 @@
 
 mod common;
 
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::path::Path;
-use std::process::{Child, Command};
+use std::process::{Child, Command, Output};
 use std::time::{Duration, Instant};
 
 use common::{Place, text, words};
@@ -150,4 +152,83 @@ fn the_program_dies_with_a_killed_runner() {
     std::thread::sleep(Duration::from_millis(300));
     assert!(!alive.exists(), "the program outlived its runner");
     place.json("acquire --key job --wait 5");
+}
+
+/// A private Redis that keeps what it confirms; dropping it kills it.
+struct Server {
+    folder: tempfile::TempDir,
+    port: u64,
+}
+
+impl Server {
+    fn start() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let port = Self::start_in(folder.path());
+        Self { folder, port }
+    }
+
+    fn start_in(folder: &Path) -> u64 {
+        let output = xtask(folder, &["server", "start", "redis", "--durable"]);
+        assert!(output.status.success(), "{}", words(&output));
+        let line: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        line["ports"][0].as_u64().unwrap()
+    }
+
+    fn kill(&self) {
+        assert!(xtask(self.folder.path(), &["server", "kill"]).status.success());
+    }
+
+    fn start_again(&self) {
+        assert_eq!(Self::start_in(self.folder.path()), self.port);
+    }
+
+    /// One command in words; the last line of the answer.
+    fn say(&self, command: &str) -> String {
+        let mut stream = TcpStream::connect(("127.0.0.1", u16::try_from(self.port).unwrap())).unwrap();
+        stream.write_all(format!("{command}\r\nQUIT\r\n").as_bytes()).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        let answer = answer.trim_end().trim_end_matches("+OK").trim_end();
+        answer.lines().next_back().unwrap_or_default().to_string()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        xtask(self.folder.path(), &["server", "kill"]);
+    }
+}
+
+fn xtask(folder: &Path, args: &[&str]) -> Output {
+    let program =
+        std::env::var_os("DB_LOCKS_XTASK").expect("DB_LOCKS_XTASK is not set: run `cargo xtask test`");
+    Command::new(program)
+        .args(args)
+        .arg("--dir")
+        .arg(folder)
+        .stdin(std::process::Stdio::null())
+        .output()
+        .unwrap()
+}
+
+/// SIGTERM first, SIGKILL before anybody else could have the lock: by the clock of the server, which is this machine's.
+#[test]
+fn a_database_that_is_gone_ends_the_program_before_its_lease_does() {
+    let (server, mut place) = (Server::start(), Place::new("sqlite"));
+    place.provider = "redis";
+    let script = r#"trap 'touch termed' TERM; touch started; while :; do date +%s%6N > alive.new; mv alive.new alive; sleep 0.02; done"#;
+    let mut command = run(&place, &["--key", "job", "--lease", "4"], &["sh", "-c", script]);
+    command.env("REDIS_URL", format!("redis://127.0.0.1:{}", server.port));
+    let child = command.stderr(std::process::Stdio::piped()).spawn().unwrap();
+    wait_for(&place.folder().join("started"));
+    server.kill();
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(106), "{}", words(&output));
+    assert!(place.folder().join("termed").exists(), "the program was not asked to end by itself");
+    server.start_again();
+    let key = server.say("KEYS *:m:job*");
+    let lease_ends_us: u64 = server.say(&format!("HGET {key} e")).parse().unwrap();
+    let alive = std::fs::read_to_string(place.folder().join("alive")).unwrap();
+    let last_alive_us: u64 = alive.trim().parse().unwrap();
+    assert!(last_alive_us < lease_ends_us, "the program was there {} us too long", last_alive_us - lease_ends_us);
 }

@@ -74,8 +74,20 @@ impl Locks {
     /// # Errors
     /// As there; `Runtime` when called from within an async runtime.
     pub fn connect(url: &str) -> LockResult<Self> {
+        Self::over(crate::Locks::connect(url))
+    }
+
+    /// As [`Self::connect`], for a tenant.
+    ///
+    /// # Errors
+    /// As [`Self::connect`].
+    pub fn connect_as(url: &str, tenant: &str) -> LockResult<Self> {
+        Self::over(crate::Locks::connect_as(url, tenant))
+    }
+
+    fn over(connected: impl Future<Output = LockResult<crate::Locks>>) -> LockResult<Self> {
         let runtime = Thread::start()?;
-        let inner = runtime.block_on(crate::Locks::connect(url))??;
+        let inner = runtime.block_on(connected)??;
         Ok(Self { inner, runtime: Arc::new(runtime) })
     }
 

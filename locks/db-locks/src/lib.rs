@@ -33,6 +33,7 @@ pub mod factory;
 mod fenced;
 mod guard;
 mod held;
+mod leftover;
 mod locks;
 mod manager;
 mod metrics;

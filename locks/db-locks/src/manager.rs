@@ -1,7 +1,8 @@
 //! [`LockManagerImpl`]: waiting, retrying and measuring above a [`LockStore`].
 
+use std::collections::VecDeque;
 use std::future::Future;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -16,6 +17,7 @@ use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
 use crate::held::HeldLocks;
+use crate::leftover::Leftover;
 use crate::metrics::LockMetrics;
 use crate::retry::RetryPolicy;
 use crate::waiting::{Pace, WaitRoom, WaitSeat};
@@ -34,6 +36,8 @@ struct Inner {
     held: Arc<HeldLocks>,
     observer: Option<WaitObserver>,
     versions: VersionSource,
+    /// The last versions that were given up: a reentrant acquire must not be handed one, since it is about to be freed.
+    given_up: Mutex<VecDeque<String>>,
     /// Clean-ups behind callers that went away.
     cleanups: TaskTracker,
 }
@@ -127,6 +131,7 @@ impl LockManagerImpl {
                 owner,
                 observer,
                 versions,
+                given_up: Mutex::default(),
                 cleanups: TaskTracker::new(),
             }),
         })
@@ -173,6 +178,9 @@ impl LockManagerImpl {
     }
 }
 
+/// How many versions that were given up are remembered: more than are cleared up at once.
+const GIVEN_UP: usize = 1_024;
+
 /// The longest owner, in bytes.
 const MAX_OWNER_BYTES: usize = 255;
 
@@ -201,9 +209,13 @@ impl Inner {
         result
     }
 
-    async fn try_acquire(&self, opts: &AcquireLockOptions, attempt: &Attempt) -> LockResult<Acquired> {
+    async fn try_acquire(&self, asked: &Asked) -> LockResult<Acquired> {
         let started = Instant::now();
-        let result = self.retry.run(|| self.store.try_acquire(opts, attempt)).await;
+        let send = || {
+            let (store, asked) = (self.store.clone(), asked.request.clone());
+            async move { store.try_acquire(&asked.0, &asked.1).await }
+        };
+        let result = self.retry.run(|| asked.leftover.keep(send())).await;
         let outcome = match &result {
             Ok(Acquired::Granted(_)) => "ok",
             Ok(Acquired::Busy(_)) => "busy",
@@ -213,20 +225,34 @@ impl Inner {
         result
     }
 
+    fn give_up(&self, version: &str) {
+        let mut given_up = self.given_up.lock().unwrap_or_else(PoisonError::into_inner);
+        if given_up.len() >= GIVEN_UP {
+            given_up.pop_front();
+        }
+        given_up.push_back(version.to_string());
+    }
+
+    fn is_given_up(&self, version: &str) -> bool {
+        self.given_up.lock().unwrap_or_else(PoisonError::into_inner).iter().any(|other| other == version)
+    }
+
     /// Asks until the lock is granted or the time to wait is over.
     async fn acquire_within(
         self: &Arc<Self>,
-        opts: &AcquireLockOptions,
+        asked: &Asked,
         lock: &LockId,
-        attempt: &Attempt,
         limit: Duration,
     ) -> LockResult<MutexLock> {
+        let (opts, attempt) = &*asked.request;
         let started = Instant::now();
         let refresh_ms = u64::try_from(opts.refresh_period_ms.unwrap_or(500)).unwrap_or(1);
         let mut pace = Pace::new(self.store.as_ref(), refresh_ms);
         let mut seat: Option<WaitSeat> = None;
         loop {
-            let busy = match self.try_acquire(opts, attempt).await? {
+            let busy = match self.try_acquire(asked).await? {
+                // What a call that was given up here holds is freed at any moment: it is nobody's to have.
+                Acquired::Granted(granted) if self.is_given_up(&granted.version) => Busy::default(),
                 Acquired::Granted(granted) if is_trusted(&granted) => return Ok(granted),
                 // The answer took longer than the lease: it is worth nothing now. Ask again, under the same version.
                 Acquired::Granted(_) => Busy::default(),
@@ -239,10 +265,10 @@ impl Inner {
             if let Some(observer) = &self.observer {
                 observer(&WaitEvent { lock: lock.clone(), busy: busy.clone(), waited, limit });
             }
-            let seat = seat.get_or_insert_with(|| self.room.enter(lock, &busy));
+            let seat = seat.get_or_insert_with(|| self.room.enter(lock, &attempt.version, &busy));
             seat.seated(&busy);
             pace.looked(&busy);
-            seat.until_next_look(&attempt.version, &busy, &mut pace, limit - waited).await;
+            seat.until_next_look(&busy, &mut pace, limit - waited).await;
         }
     }
 }
@@ -263,11 +289,18 @@ fn not_granted(lock: &LockId, busy: &Busy, waited: Duration, limit: Duration) ->
     LockError::not_granted(format!("{lock} was not granted {waited}{holder}{ahead}"))
 }
 
+/// What is asked for, and what is left of asking when the caller has gone.
+struct Asked {
+    request: Arc<(AcquireLockOptions, Attempt)>,
+    leftover: Leftover,
+}
+
 /// Clears up an acquisition that ended without its caller getting the lock: also when the caller's future was dropped.
 struct Ticket {
     inner: Arc<Inner>,
     lock: LockId,
     version: String,
+    leftover: Leftover,
     /// Whether the database may know of this ticket.
     open: bool,
 }
@@ -284,9 +317,14 @@ impl Drop for Ticket {
             return;
         }
         let manager = LockManagerImpl { inner: self.inner.clone() };
+        self.inner.give_up(&self.version);
         let (inner, lock, version) =
             (self.inner.clone(), self.lock.clone(), std::mem::take(&mut self.version));
+        let leftover = self.leftover.take();
         manager.clean_up(async move {
+            if let Some(leftover) = leftover {
+                leftover.await;
+            }
             match inner.call("abandon", || inner.store.abandon(&lock, &version)).await {
                 Ok(()) => inner.room.released(&lock),
                 Err(error) => {
@@ -305,11 +343,17 @@ impl LockManager for LockManagerImpl {
         let limit = Duration::from_millis(opts.time_to_wait_ms().unsigned_abs());
         let attempt =
             Attempt { version: (inner.versions)(), owner: inner.owner.clone(), wait: !limit.is_zero() };
-        let mut ticket =
-            Ticket { inner: inner.clone(), lock: lock.clone(), version: attempt.version.clone(), open: true };
+        let asked = Asked { request: Arc::new((opts.clone(), attempt.clone())), leftover: Leftover::default() };
+        let mut ticket = Ticket {
+            inner: inner.clone(),
+            lock: lock.clone(),
+            version: attempt.version.clone(),
+            leftover: asked.leftover.clone(),
+            open: true,
+        };
         let started = Instant::now();
         let waiting = WaitingGauge::new(inner);
-        let result = inner.acquire_within(opts, &lock, &attempt, limit).await;
+        let result = inner.acquire_within(&asked, &lock, limit).await;
         drop(waiting);
         inner.metrics.waited(inner.store.name(), started.elapsed(), &result);
         match &result {

@@ -3,10 +3,11 @@
 
 mod common;
 
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use common::{config, manager, two_managers};
+use common::{Hanging, config, manager, two_managers};
 use db_locks::{
     AcquireLockOptions, AcquireLockOptionsBuilder, DefaultLockStore, ErrorKind, LockManager, LockManagerImpl,
     LocksConfig, MutexLockBuilder, Registry, ReleaseLockOptionsBuilder, RepositoryProvider, SemaphoreBuilder,
@@ -93,6 +94,31 @@ async fn defect_4_reentrant_gives_back_only_ones_own_lock() {
     let again = a.acquire_lock(&reentrant).await.unwrap();
     assert_eq!((&again.version, again.fencing_token), (&mine.version, mine.fencing_token));
     assert_eq!(b.acquire_lock(&reentrant).await.unwrap_err().kind(), ErrorKind::NotGranted);
+}
+
+/// What a dropped acquire was granted is about to be freed, so a reentrant one must not be handed it.
+#[tokio::test(flavor = "multi_thread")]
+async fn reentrant_is_not_handed_what_was_given_up() {
+    let config = config();
+    let slow_answer = Arc::new(AtomicBool::new(true));
+    let store = Hanging {
+        inner: common::store(&config).await,
+        hang: Arc::default(),
+        heartbeats: Arc::default(),
+        slow_answer,
+    };
+    let manager = LockManagerImpl::new(&config, Box::new(store), &Registry::new()).unwrap();
+    let reentrant = AcquireLockOptionsBuilder::new("one")
+        .with_reentrant(true)
+        .with_override_time_to_wait_for_lock_ms(10_000)
+        .build();
+    // It is granted in the database, and its caller does not wait for the answer.
+    let given_up = tokio::time::timeout(Duration::from_millis(100), manager.acquire_lock(&reentrant)).await;
+    assert!(given_up.is_err());
+    let lock = manager.acquire_lock(&reentrant).await.unwrap();
+    manager.settled().await;
+    let held = manager.get_mutex("one").await.unwrap();
+    assert_eq!((held.locked, &held.version), (true, &lock.version), "it was freed under its holder");
 }
 
 #[tokio::test]

@@ -45,12 +45,15 @@ pub struct Hanging {
     pub inner: Box<dyn LockStore>,
     pub hang: Arc<AtomicBool>,
     pub heartbeats: Arc<AtomicUsize>,
+    /// The answer to the next acquire comes late.
+    pub slow_answer: Arc<AtomicBool>,
 }
 
 pub async fn hanging_locks() -> (Locks, Arc<AtomicBool>, Arc<AtomicUsize>) {
     let config = config();
     let (hang, heartbeats) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
-    let store = Hanging { inner: store(&config).await, hang: hang.clone(), heartbeats: heartbeats.clone() };
+    let (inner, slow_answer) = (store(&config).await, Arc::default());
+    let store = Hanging { inner, hang: hang.clone(), heartbeats: heartbeats.clone(), slow_answer };
     let registry = Registry::new();
     let manager = Arc::new(LockManagerImpl::new(&config, Box::new(store), &registry).unwrap());
     (Locks::over(manager, &config, &registry).unwrap(), hang, heartbeats)
@@ -71,7 +74,11 @@ impl LockStore for Hanging {
         self.inner.lock_id(opts)
     }
     async fn try_acquire(&self, opts: &AcquireLockOptions, attempt: &Attempt) -> LockResult<Acquired> {
-        self.inner.try_acquire(opts, attempt).await
+        let answer = self.inner.try_acquire(opts, attempt).await;
+        if self.slow_answer.swap(false, Ordering::SeqCst) {
+            tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+        }
+        answer
     }
     async fn abandon(&self, lock: &LockId, version: &str) -> LockResult<()> {
         self.inner.abandon(lock, version).await
