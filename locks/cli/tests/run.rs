@@ -230,5 +230,9 @@ fn a_database_that_is_gone_ends_the_program_before_its_lease_does() {
     let lease_ends_us: u64 = server.say(&format!("HGET {key} e")).parse().unwrap();
     let alive = std::fs::read_to_string(place.folder().join("alive")).unwrap();
     let last_alive_us: u64 = alive.trim().parse().unwrap();
-    assert!(last_alive_us < lease_ends_us, "the program was there {} us too long", last_alive_us - lease_ends_us);
+    assert!(
+        last_alive_us < lease_ends_us,
+        "the program was there {} us too long",
+        last_alive_us - lease_ends_us
+    );
 }

@@ -183,6 +183,8 @@ impl Drop for ReleaseOnDrop {
 }
 
 fn release_in_background(manager: &Arc<LockManagerImpl>, opts: ReleaseLockOptions) {
+    // Now, not when the task begins.
+    manager.give_up(&opts.version);
     let manager_then = manager.clone();
     manager.clean_up(async move {
         if let Err(error) = manager_then.release_lock(&opts).await {

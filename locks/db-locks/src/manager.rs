@@ -36,7 +36,7 @@ struct Inner {
     held: Arc<HeldLocks>,
     observer: Option<WaitObserver>,
     versions: VersionSource,
-    /// The last versions that were given up: a reentrant acquire must not be handed one, since it is about to be freed.
+    /// The last versions that were released or given up: a reentrant acquire must not be handed one, since it is about to be freed.
     given_up: Mutex<VecDeque<String>>,
     /// Clean-ups behind callers that went away.
     cleanups: TaskTracker,
@@ -172,13 +172,18 @@ impl LockManagerImpl {
         self.inner.cleanups.spawn_on(bounded, &runtime);
     }
 
+    /// This version is going to be released.
+    pub(crate) fn give_up(&self, version: &str) {
+        self.inner.give_up(version);
+    }
+
     /// The store below.
     pub fn store(&self) -> &dyn LockStore {
         self.inner.store.as_ref()
     }
 }
 
-/// How many versions that were given up are remembered: more than are cleared up at once.
+/// How many versions that were given up are remembered: more than are on their way at once.
 const GIVEN_UP: usize = 1_024;
 
 /// The longest owner, in bytes.
@@ -251,8 +256,12 @@ impl Inner {
         let mut seat: Option<WaitSeat> = None;
         loop {
             let busy = match self.try_acquire(asked).await? {
-                // What a call that was given up here holds is freed at any moment: it is nobody's to have.
-                Acquired::Granted(granted) if self.is_given_up(&granted.version) => Busy::default(),
+                // Handed back (R3), but on its way to be freed by this very process: it is nobody's to have.
+                Acquired::Granted(granted)
+                    if granted.version != attempt.version && self.is_given_up(&granted.version) =>
+                {
+                    Busy::default()
+                }
                 Acquired::Granted(granted) if is_trusted(&granted) => return Ok(granted),
                 // The answer took longer than the lease: it is worth nothing now. Ask again, under the same version.
                 Acquired::Granted(_) => Busy::default(),
@@ -343,7 +352,8 @@ impl LockManager for LockManagerImpl {
         let limit = Duration::from_millis(opts.time_to_wait_ms().unsigned_abs());
         let attempt =
             Attempt { version: (inner.versions)(), owner: inner.owner.clone(), wait: !limit.is_zero() };
-        let asked = Asked { request: Arc::new((opts.clone(), attempt.clone())), leftover: Leftover::default() };
+        let asked =
+            Asked { request: Arc::new((opts.clone(), attempt.clone())), leftover: Leftover::default() };
         let mut ticket = Ticket {
             inner: inner.clone(),
             lock: lock.clone(),
@@ -378,6 +388,7 @@ impl LockManager for LockManagerImpl {
 
     async fn release_lock(&self, opts: &ReleaseLockOptions) -> LockResult<bool> {
         let inner = &self.inner;
+        inner.give_up(&opts.version);
         let released = inner.call("release", || inner.store.release_lock(opts)).await?;
         match released {
             true => inner.held.released(&opts.version),

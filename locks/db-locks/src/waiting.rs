@@ -175,7 +175,9 @@ async fn keep_places(shared: Weak<Shared>) {
                 }
             }
             // They ask for themselves when it has gone on for too long.
-            Err(error) => tracing::debug!(error = %error.chain(), "could not keep the places of those who wait"),
+            Err(error) => {
+                tracing::debug!(error = %error.chain(), "could not keep the places of those who wait")
+            }
         }
     }
 }
@@ -232,12 +234,7 @@ impl WaitSeat {
     }
 
     /// Sleeps until it is time to ask again, at most `at_most`.
-    pub(crate) async fn until_next_look(
-        &self,
-        busy: &Busy,
-        pace: &mut Pace,
-        at_most: Duration,
-    ) {
+    pub(crate) async fn until_next_look(&self, busy: &Busy, pace: &mut Pace, at_most: Duration) {
         let started = Instant::now();
         let rung = self.shared.store.rung(&self.lock, &self.seat.version);
         tokio::pin!(rung);

@@ -41,9 +41,8 @@ impl Place {
     fn new(store: &str, variable: &str) -> Result<Self, Failed> {
         let folder = tempfile::tempdir()?;
         let tenant = folder.path().file_name().unwrap().to_string_lossy().into_owned();
-        let server = || {
-            std::env::var(variable).map_err(|_| format!("{variable} is not set: run `cargo xtask test`"))
-        };
+        let server =
+            || std::env::var(variable).map_err(|_| format!("{variable} is not set: run `cargo xtask test`"));
         let url = match store {
             "sqlite" => format!("sqlite:{}", folder.path().join("locks.db").display()),
             "dynamodb" => format!("dynamodb+{}", server()?),
@@ -102,7 +101,8 @@ const WAIT: Duration = Duration::from_secs(20);
 /// Another client gets the lock at once, for nobody holds it and nobody waits.
 async fn is_free(other: &Locks, key: &str, polls: u32) {
     let guard = other.mutex(key).lease(LEASE).try_acquire().await.unwrap();
-    let guard = guard.unwrap_or_else(|| panic!("something is left of an acquire dropped after {polls} polls"));
+    let guard =
+        guard.unwrap_or_else(|| panic!("something is left of an acquire dropped after {polls} polls"));
     assert!(guard.release().await.unwrap());
 }
 
@@ -173,7 +173,10 @@ fn plain_threads(place: &Place) -> Result<(), Failed> {
     assert!(next.fencing_token() > token);
     drop(next);
     other.settle()?;
-    let slots = [locks.semaphore("two", 2).lease(LEASE).acquire()?, other.semaphore("two", 2).lease(LEASE).acquire()?];
+    let slots = [
+        locks.semaphore("two", 2).lease(LEASE).acquire()?,
+        other.semaphore("two", 2).lease(LEASE).acquire()?,
+    ];
     assert!(locks.semaphore("two", 2).try_acquire()?.is_none());
     for slot in slots {
         assert!(slot.release()?);

@@ -248,21 +248,7 @@ fn semaphore(_: u32, _: u32) -> db_locks_core::LockResult<AcquireRequest> {
 }
 
 fn request(lock: LockId, max_size: Option<u32>) -> db_locks_core::LockResult<AcquireRequest> {
-    Ok(AcquireRequest {
-        lock,
-        version: new_version(),
-        owner: "bench".to_string(),
-        lease_ms: 60_000,
-        max_size,
-        named_by_version: false,
-        data: None,
-        replace_data: true,
-        delete_on_release: false,
-        reentrant: false,
-        only_if_exists: false,
-        fair: true,
-        wait: false,
-    })
+    Ok(AcquireRequest { owner: "bench".to_string(), lease_ms: 60_000, max_size, ..AcquireRequest::new(lock) })
 }
 
 type Ask = fn(u32, u32) -> db_locks_core::LockResult<AcquireRequest>;

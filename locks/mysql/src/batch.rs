@@ -139,7 +139,8 @@ async fn release(server: &Server, asks: &[ReleaseRequest]) -> LockResult<Vec<Opt
 
 /// Keeps these places; the versions of those that have none.
 pub(crate) async fn keep_places(server: &Server, places: &[(&LockId, &str)]) -> LockResult<Vec<String>> {
-    let results = server.batch(Task::general("keeping places"), &server.sql.together.keep_places(places)).await?;
+    let results =
+        server.batch(Task::general("keeping places"), &server.sql.together.keep_places(places)).await?;
     let (kept, _) = codec::done(results.into_iter().next_back().unwrap_or_default(), places.len())?;
     let lost = places.iter().zip(kept).filter(|(_, kept)| !kept);
     Ok(lost.map(|((_, version), _)| version.to_string()).collect())

@@ -103,9 +103,10 @@ impl Together {
     pub(crate) fn keep_places(&self, places: &[(&LockId, &str)]) -> String {
         let ttl_us = (WAITER_TTL_MS - 1_000) * 1_000;
         let mut sql = BEGIN.to_string();
-        for (semaphores, table, key) in
-            [(false, &self.mutexes, KEY), (true, &self.semaphores, "m.tenant_id = a.t AND m.semaphore_key = a.k")]
-        {
+        for (semaphores, table, key) in [
+            (false, &self.mutexes, KEY),
+            (true, &self.semaphores, "m.tenant_id = a.t AND m.semaphore_key = a.k"),
+        ] {
             let locks: BTreeSet<&LockId> = places.iter().map(|(lock, _)| *lock).collect();
             let locks = locks.into_iter().filter(|lock| lock.is_semaphore() == semaphores);
             let locks: Vec<_> = locks.map(|lock| (lock.tenant(), lock.key(), Vec::new())).collect();
@@ -124,7 +125,8 @@ impl Together {
         let tickets = rows(
             &["s", "v"],
             places.iter().map(|(lock, version)| {
-                let (semaphore, mutex) = if lock.is_semaphore() { (lock.key(), "") } else { ("", lock.key()) };
+                let (semaphore, mutex) =
+                    if lock.is_semaphore() { (lock.key(), "") } else { ("", lock.key()) };
                 (lock.tenant(), mutex, vec![semaphore.into(), (*version).into()])
             }),
         );

@@ -24,19 +24,10 @@ use db_locks_postgres::PostgresRepository;
 
 fn request(lock: &LockId) -> AcquireRequest {
     AcquireRequest {
-        lock: lock.clone(),
-        version: new_version(),
         owner: "pairs".into(),
-        lease_ms: 15_000,
         max_size: lock.is_semaphore().then_some(10),
-        named_by_version: false,
-        data: None,
-        replace_data: true,
-        delete_on_release: false,
-        reentrant: false,
-        only_if_exists: false,
-        fair: true,
         wait: true,
+        ..AcquireRequest::new(lock.clone())
     }
 }
 

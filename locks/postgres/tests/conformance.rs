@@ -73,6 +73,10 @@ impl Backend for Pooled {
         Capabilities { push: false, ..Postgres.capabilities() }
     }
 
+    fn ignored(&self) -> Vec<(&'static str, &'static str)> {
+        vec![("store::claims_are_the_backends", "to its clients it is postgres")]
+    }
+
     fn config_for_url(&self, tenant: &str, url: &str) -> LocksConfig {
         Postgres.config_for_url(tenant, url)
     }

@@ -1,4 +1,5 @@
 //! Fail-over to a streaming standby, with real processes: what is lost, and what a synchronous standby keeps.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 mod support;
 

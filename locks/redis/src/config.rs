@@ -147,7 +147,10 @@ impl Parameters {
                 "wait_replicas" => {
                     let number = value.parse().ok().filter(|number| (1..=100).contains(number));
                     self.wait_replicas = number.ok_or_else(|| {
-                        LockError::validation(FIELD, "has a parameter wait_replicas that is no number from 1 to 100")
+                        LockError::validation(
+                            FIELD,
+                            "has a parameter wait_replicas that is no number from 1 to 100",
+                        )
                     })?;
                 }
                 "protocol" => self.resp2 = value == "2" || value == "resp2",

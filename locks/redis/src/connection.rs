@@ -66,8 +66,7 @@ impl Replicas {
         connection: &mut MultiplexedConnection,
     ) -> RedisResult<RedisResult<Value>> {
         let mut behind = connection.clone();
-        let (done, have) =
-            tokio::join!(command.query_async(connection), self.wait.query_async(&mut behind));
+        let (done, have) = tokio::join!(command.query_async(connection), self.wait.query_async(&mut behind));
         if done.is_ok() {
             self.check(have?)?;
         }

@@ -9,8 +9,7 @@ use db_locks_core::combine::{Batches, Reply};
 use db_locks_core::models::new_version;
 use db_locks_core::{
     AcquireRequest, Acquired, Capabilities, LockError, LockId, LockRepository, LockResult, LocksConfig,
-    MutexLock, MutexRepository, ReleaseRequest, RenewRequest, Semaphore, SemaphoreRepository,
-    Waiting,
+    MutexLock, MutexRepository, ReleaseRequest, RenewRequest, Semaphore, SemaphoreRepository, Waiting,
 };
 use futures_util::FutureExt;
 use futures_util::future::{join_all, try_join_all};

@@ -1,4 +1,5 @@
 //! Fail-over to a replica, with real processes: what is lost, and what `wait_replicas` keeps.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 mod support;
 

@@ -5,7 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use db_locks_core::protocol::{CLIENT_TTL_MS, WAITER_TTL_MS, key_means_slot};
-use db_locks_core::{AcquireRequest, ErrorKind, LockId, LockRecord, RegisterId, ReleaseRequest, RenewRequest, Semaphore, Waiting};
+use db_locks_core::{
+    AcquireRequest, ErrorKind, LockId, LockRecord, RegisterId, ReleaseRequest, RenewRequest, Semaphore,
+    Waiting,
+};
 
 use crate::history::{Event, Fact};
 use crate::memory::{Op, Refusal, Reply, Revision, Told};
@@ -46,7 +49,8 @@ pub(crate) fn check(history: &[Event], scene: Scene) -> Option<Violation> {
         }
     }
     if let Some((version, _)) = account.in_batch.first_key_value().filter(|_| scene.calm) {
-        let words = format!("{version} was granted in a batch after its caller had gone away, and never given back");
+        let words =
+            format!("{version} was granted in a batch after its caller had gone away, and never given back");
         return Some(Violation::new("I5", words));
     }
     // When the server's clock steps forward, leases end before their time, and clients cannot know.
@@ -253,7 +257,10 @@ impl Account {
                     }
                     return broken(
                         "I3",
-                        format!("{} was given {} with token {}", request.version, record.version, record.fence),
+                        format!(
+                            "{} was given {} with token {}",
+                            request.version, record.version, record.fence
+                        ),
                     );
                 }
                 match own {

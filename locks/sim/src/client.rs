@@ -5,16 +5,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use db_locks::{
-    AcquireLockOptions, AcquireLockOptionsBuilder, FencedRepository, LockManager, Locks, MutexLock, RegisterId,
-    SemaphoreBuilder, SendHeartbeatOptions,
+    AcquireLockOptions, AcquireLockOptionsBuilder, FencedRepository, LockManager, Locks, MutexLock,
+    RegisterId, SemaphoreBuilder, SendHeartbeatOptions,
 };
 use db_locks_core::combine::Limits;
+use db_locks_core::{AcquireRequest, Acquired, LockRepository, ReleaseRequest};
 use tokio::time::Instant;
 
 use crate::history::Fact;
 use crate::memory::MemoryRepository;
 use crate::network::World;
 use crate::rng::Rng;
+use crate::schedule::TENANT;
 
 /// One process.
 #[derive(Clone)]
@@ -63,7 +65,7 @@ struct Wish {
 
 /// What came of asking for what one holds.
 enum Again {
-    Same(MutexLock),
+    Same(Box<MutexLock>),
     Nothing,
     /// The lease was over first.
     Over,
@@ -78,6 +80,10 @@ impl Process {
                 self.resize(&mut rng).await;
             }
             let wish = self.wish(&mut rng);
+            if self.habits.limits.is_some() && rng.percent(20) {
+                self.without_a_manager(wish, &mut rng).await;
+                continue;
+            }
             if rng.percent(60) {
                 self.with_a_guard(wish, &mut rng).await
             } else {
@@ -163,6 +169,34 @@ impl Process {
         }
     }
 
+    /// As those do who use a store as it is: nobody brings what they dropped to its end.
+    async fn without_a_manager(&self, wish: Wish, rng: &mut Rng) {
+        let version = format!("{:08x}-bare-{:016x}", self.client, rng.between(0, u64::MAX - 1));
+        let lease_ms = i64::try_from(self.habits.lease_ms).unwrap_or(i64::MAX);
+        let request = match wish.size {
+            Some(size) => AcquireRequest::semaphore(TENANT, wish.key, size),
+            None => AcquireRequest::mutex(TENANT, wish.key),
+        };
+        let Ok(request) = request.map(|request| request.version(version).lease_ms(lease_ms)) else { return };
+        let patience = Duration::from_millis(rng.between(1, 8));
+        match tokio::time::timeout(patience, self.store.acquire(&request)).await {
+            Ok(Ok(Acquired::Granted(lock))) => {
+                let release = ReleaseRequest {
+                    lock: request.lock,
+                    mutex_key: lock.mutex_key,
+                    version: lock.version,
+                    delete: false,
+                    data: None,
+                };
+                let _ = self.store.release(&release).await;
+            }
+            Ok(_) => {}
+            Err(_) => {
+                let _ = self.store.abandon(&request.lock, &request.version).await;
+            }
+        }
+    }
+
     async fn by_hand(&self, wish: Wish, rng: &mut Rng) {
         let manager = self.locks.manager().clone();
         let millis = |ms: u64| i64::try_from(ms).unwrap_or(i64::MAX);
@@ -195,7 +229,7 @@ impl Process {
         }
         if self.habits.reentrant && rng.percent(60) {
             match self.again(&lock, &options).await {
-                Again::Same(renewed) => lock = renewed,
+                Again::Same(renewed) => lock = *renewed,
                 Again::Nothing => {}
                 Again::Over => return self.world.stops(self.client, hold, "expired"),
             }
@@ -214,7 +248,7 @@ impl Process {
         let ends_at = Instant::from_std(lock.remaining.ends_at());
         let acquire = self.locks.manager().acquire_lock(options);
         match tokio::time::timeout_at(ends_at, acquire).await {
-            Ok(Ok(same)) if same.version == lock.version => Again::Same(same),
+            Ok(Ok(same)) if same.version == lock.version => Again::Same(Box::new(same)),
             // A late copy of an earlier request may have brought another slot of a semaphore. It is given back by its lease.
             Ok(_) => Again::Nothing,
             Err(_) => Again::Over,

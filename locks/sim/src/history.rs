@@ -106,7 +106,11 @@ impl fmt::Display for Asked<'_> {
                 write!(f, "release {} as {}{}", r.lock, r.version, if r.delete { ", deleting" } else { "" })
             }
             Op::Takeover(r, dead) => {
-                write!(f, "acquire {} as {} for {} ms, having watched {dead:?}", r.lock, r.version, r.lease_ms)
+                write!(
+                    f,
+                    "acquire {} as {} for {} ms, having watched {dead:?}",
+                    r.lock, r.version, r.lease_ms
+                )
             }
             Op::Abandon(lock, version) => write!(f, "abandon {lock} as {version}"),
             Op::Write { register, token, value } => {

@@ -141,7 +141,14 @@ impl World {
             down_until: now,
             holds: 0,
         };
-        Arc::new(Self { start: now, push: kind.push, clockless: kind.clockless, defect, state: Mutex::new(state), posted: Notify::new() })
+        Arc::new(Self {
+            start: now,
+            push: kind.push,
+            clockless: kind.clockless,
+            defect,
+            state: Mutex::new(state),
+            posted: Notify::new(),
+        })
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

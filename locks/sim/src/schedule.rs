@@ -44,7 +44,7 @@ impl Outcome {
 /// Registering metrics is slow, and nobody looks at a simulation's.
 static REGISTRY: LazyLock<Registry> = LazyLock::new(Registry::new);
 
-const TENANT: &str = "sim";
+pub(crate) const TENANT: &str = "sim";
 
 /// Longer than any lease and any place in a queue can last without its owner.
 const QUIET: Duration = Duration::from_secs(25);

@@ -256,21 +256,7 @@ fn engine_limit(path: &Path, synchronous: &str) -> Outcome<f64> {
 }
 
 fn request(lock: LockId, max_size: Option<u32>) -> AcquireRequest {
-    AcquireRequest {
-        lock,
-        version: new_version(),
-        owner: "bench".to_string(),
-        lease_ms: 60_000,
-        max_size,
-        named_by_version: false,
-        data: None,
-        replace_data: true,
-        delete_on_release: false,
-        reentrant: false,
-        only_if_exists: false,
-        fair: true,
-        wait: false,
-    }
+    AcquireRequest { owner: "bench".to_string(), lease_ms: 60_000, max_size, ..AcquireRequest::new(lock) }
 }
 
 async fn report(

@@ -10,8 +10,7 @@ use async_trait::async_trait;
 use db_locks_core::eager::Callers;
 use db_locks_core::{
     AcquireRequest, Acquired, Capabilities, LockError, LockId, LockRepository, LockResult, LocksConfig,
-    MutexLock, MutexRepository, ReleaseRequest, RenewRequest, Semaphore, SemaphoreRepository,
-    Waiting,
+    MutexLock, MutexRepository, ReleaseRequest, RenewRequest, Semaphore, SemaphoreRepository, Waiting,
 };
 use tokio::sync::{mpsc, oneshot};
 
@@ -348,7 +347,8 @@ impl LockRepository for SqliteRepository {
         for Waiting { lock, versions } in waiting {
             for some in versions.chunks(PLACES) {
                 let some = [Waiting { lock: lock.clone(), versions: some.to_vec() }];
-                let kept = self.call(Access::Take, move |session| queue::keep(session, &some, session.now_us()?));
+                let kept =
+                    self.call(Access::Take, move |session| queue::keep(session, &some, session.now_us()?));
                 lost.extend(kept.await?);
             }
         }

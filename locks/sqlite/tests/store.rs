@@ -55,21 +55,7 @@ async fn connect(url: &str) -> LockResult<Arc<SqliteRepository>> {
 }
 
 fn ask(key: &str) -> AcquireRequest {
-    AcquireRequest {
-        lock: LockId::mutex("tenant", key).unwrap(),
-        version: new_version(),
-        owner: "me".to_string(),
-        lease_ms: 15_000,
-        max_size: None,
-        named_by_version: false,
-        data: None,
-        replace_data: true,
-        delete_on_release: false,
-        reentrant: false,
-        only_if_exists: false,
-        fair: true,
-        wait: false,
-    }
+    AcquireRequest { owner: "me".to_string(), ..AcquireRequest::new(LockId::mutex("tenant", key).unwrap()) }
 }
 
 async fn granted(store: &SqliteRepository, ask: &AcquireRequest) -> MutexLock {

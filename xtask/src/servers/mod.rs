@@ -159,7 +159,14 @@ impl Home {
             Some(name) if tools::user_id() == 0 => Some(Account::named(name)?),
             _ => None,
         };
-        let mut home = Self { dir: spec.dir.clone(), durable: spec.durable, replica_of: None, pooler: spec.pooler, tls: None, account };
+        let mut home = Self {
+            dir: spec.dir.clone(),
+            durable: spec.durable,
+            replica_of: None,
+            pooler: spec.pooler,
+            tls: None,
+            account,
+        };
         home.replica_of = spec.replica_of.as_deref().map(|dir| primary(spec.kind, dir)).transpose()?;
         home.let_pass()?;
         if spec.tls {

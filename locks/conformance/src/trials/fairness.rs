@@ -467,7 +467,7 @@ async fn places_are_kept_for_those_who_do_not_ask(f: Fixture) -> Outcome {
         if kept.elapsed() > ttl / 2 {
             return Err(Failure::inconclusive(format!("places were kept {:?} late", kept.elapsed())));
         }
-        check_eq!(lost, [nobody.clone()]);
+        check_eq!(lost, vec![nobody.clone()]);
         kept = told_at;
     }
     f.release(&held).await?;

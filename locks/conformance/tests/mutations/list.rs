@@ -67,7 +67,11 @@ const TOGETHER_SLOTS: &str = "together::slots_are_told_apart";
 const OLDER_TOKENS: &str = "fenced::older_tokens_are_refused";
 
 const SQLITE: &[Entry] = &[
-    ("places_not_kept", KEPT, &[("SET deadline_us = ?5 WHERE", "SET deadline_us = min(deadline_us, ?5) WHERE")]),
+    (
+        "places_not_kept",
+        KEPT,
+        &[("SET deadline_us = ?5 WHERE", "SET deadline_us = min(deadline_us, ?5) WHERE")],
+    ),
     (
         "queue_ignored",
         NEWCOMER,

@@ -46,19 +46,10 @@ fn combiner(limits: Limits) -> (Combiner<AcquireRequest, String>, Lanes) {
 
 fn ask(key: &str, version: &str) -> AcquireRequest {
     AcquireRequest {
-        lock: LockId::mutex("t", key).unwrap(),
         version: version.into(),
         owner: "o".into(),
         lease_ms: 1_000,
-        max_size: None,
-        named_by_version: false,
-        data: None,
-        replace_data: true,
-        delete_on_release: false,
-        reentrant: false,
-        only_if_exists: false,
-        fair: true,
-        wait: false,
+        ..AcquireRequest::new(LockId::mutex("t", key).unwrap())
     }
 }
 

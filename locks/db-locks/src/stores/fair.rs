@@ -7,7 +7,8 @@ use db_locks_core::manager::Attempt;
 use db_locks_core::models::{validate_mutex, validate_semaphore};
 use db_locks_core::{
     AcquireLockOptions, Acquired, Capabilities, ErrorKind, FairSemaphoreRepository, LockError, LockId,
-    LockResult, LockStore, LocksConfig, MutexLock, ReleaseLockOptions, Semaphore, SendHeartbeatOptions, Waiting,
+    LockResult, LockStore, LocksConfig, MutexLock, ReleaseLockOptions, Semaphore, SendHeartbeatOptions,
+    Waiting,
 };
 
 use super::{Settings, release_request, renew_request, semaphore_of_slot};

@@ -109,19 +109,9 @@ pub(crate) fn direct_config() -> LocksConfig {
 /// An acquire as the manager would send it.
 pub(crate) fn ask(lock: &LockId) -> AcquireRequest {
     AcquireRequest {
-        lock: lock.clone(),
-        version: new_version(),
         owner: "tests".into(),
-        lease_ms: 15_000,
         max_size: lock.is_semaphore().then_some(3),
-        named_by_version: false,
-        data: None,
-        replace_data: true,
-        delete_on_release: false,
-        reentrant: false,
-        only_if_exists: false,
-        fair: true,
-        wait: false,
+        ..AcquireRequest::new(lock.clone())
     }
 }
 

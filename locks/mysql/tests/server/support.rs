@@ -90,19 +90,10 @@ pub(crate) fn semaphore(key: &str) -> LockId {
 
 pub(crate) fn ask(lock: &LockId) -> AcquireRequest {
     AcquireRequest {
-        lock: lock.clone(),
-        version: new_version(),
         owner: "test".into(),
         lease_ms: 30_000,
         max_size: lock.is_semaphore().then_some(2),
-        named_by_version: false,
-        data: None,
-        replace_data: true,
-        delete_on_release: false,
-        reentrant: false,
-        only_if_exists: false,
-        fair: true,
-        wait: false,
+        ..AcquireRequest::new(lock.clone())
     }
 }
 

@@ -12,7 +12,8 @@ use std::collections::BTreeMap;
 
 use db_locks_core::protocol::{TOMBSTONE_TTL_MS, key_means_slot};
 use db_locks_core::{
-    AcquireRequest, Busy, FencedValue, FencedWrite, LockId, LockRecord, RegisterId, ReleaseRequest, RenewRequest, Waiting,
+    AcquireRequest, Busy, FencedValue, FencedWrite, LockId, LockRecord, RegisterId, ReleaseRequest,
+    RenewRequest, Waiting,
 };
 
 pub(crate) use op::{Held, Op, Refusal, Reply, Revision};
@@ -170,7 +171,11 @@ impl MemoryStore {
         }
         let Reply::Busy(busy) = reply else { return reply };
         let held = lock.slots.iter().filter(|slot| slot.expires_at_us > 0);
-        let held = held.map(|slot| Held { slot: slot.slot, revision: revision(slot, defect), lease_ms: slot.lease_ms });
+        let held = held.map(|slot| Held {
+            slot: slot.slot,
+            revision: revision(slot, defect),
+            lease_ms: slot.lease_ms,
+        });
         Reply::Watch(Busy { retry_after_ms: None, ..busy }, held.collect())
     }
 
@@ -265,8 +270,7 @@ impl MemoryStore {
     /// Does each of these that can be done at once (see [`db_locks_core::combine`]).
     fn together(&mut self, ops: &[Op], asker: Asker, now_us: i64) -> Reply {
         let before = (self.defect == Defect::OneUndoesItsBatch).then(|| self.locks.clone());
-        let replies: Vec<Option<Reply>> =
-            ops.iter().map(|op| self.one_of_many(op, asker, now_us)).collect();
+        let replies: Vec<Option<Reply>> = ops.iter().map(|op| self.one_of_many(op, asker, now_us)).collect();
         if let Some(before) = before.filter(|_| replies.contains(&None)) {
             self.locks = before;
         }
@@ -376,7 +380,8 @@ impl MemoryStore {
         }
         for Waiting { lock, versions } in waiting {
             let mut queue = self.locks.get_mut(lock).map(|lock| &mut lock.queue);
-            let has_none = |version: &&String| !queue.as_mut().is_some_and(|queue| queue.keep(version, now_us));
+            let has_none =
+                |version: &&String| !queue.as_mut().is_some_and(|queue| queue.keep(version, now_us));
             lost.extend(versions.iter().filter(has_none).cloned());
         }
         lost
@@ -471,7 +476,12 @@ impl Lock {
     }
 
     /// What the planted defects make of [`Self::own_grant`].
-    fn own_grant_or(&mut self, request: &AcquireRequest, now_us: i64, defect: Defect) -> Option<&mut LockRecord> {
+    fn own_grant_or(
+        &mut self,
+        request: &AcquireRequest,
+        now_us: i64,
+        defect: Defect,
+    ) -> Option<&mut LockRecord> {
         let held = |slot: &LockRecord| slot.expires_at_us > now_us;
         let handed_back = request.reentrant && !self.slots.iter().any(|slot| slot.version == request.version);
         match defect {

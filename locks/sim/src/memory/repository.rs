@@ -6,8 +6,8 @@ use std::time::Instant;
 use async_trait::async_trait;
 use db_locks_core::combine::{Batches, Limits, Task, Waiters};
 use db_locks_core::{
-    AcquireRequest, Acquired, Capabilities, ErrorKind, FencedRepository, FencedValue, FencedWrite, LockError, LockId,
-    LockRepository, LockResult, MutexLock, MutexRepository, RegisterId, ReleaseRequest, RenewRequest,
+    AcquireRequest, Acquired, Capabilities, ErrorKind, FencedRepository, FencedValue, FencedWrite, LockError,
+    LockId, LockRepository, LockResult, MutexLock, MutexRepository, RegisterId, ReleaseRequest, RenewRequest,
     Semaphore, SemaphoreRepository, Waiting,
 };
 

@@ -29,7 +29,9 @@ impl Seen {
     /// When it has been watched for long enough.
     fn over_at(&self, defect: Defect) -> Instant {
         let lease = Duration::from_millis(self.held.lease_ms.unsigned_abs());
-        self.since + Duration::from_millis(1) + if defect == Defect::WatchesHalfALease { lease / 2 } else { lease }
+        self.since
+            + Duration::from_millis(1)
+            + if defect == Defect::WatchesHalfALease { lease / 2 } else { lease }
     }
 }
 
