@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::future::Future;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -267,6 +268,7 @@ impl Inner {
                 Acquired::Granted(_) => Busy::default(),
                 Acquired::Busy(busy) => busy,
             };
+            asked.queued.store(attempt.wait, Ordering::Relaxed);
             let waited = started.elapsed();
             if waited >= limit {
                 return Err(not_granted(lock, &busy, waited, limit));
@@ -302,6 +304,8 @@ fn not_granted(lock: &LockId, busy: &Busy, waited: Duration, limit: Duration) ->
 struct Asked {
     request: Arc<(AcquireLockOptions, Attempt)>,
     leftover: Leftover,
+    /// Whether it may stand in the queue.
+    queued: AtomicBool,
 }
 
 /// Clears up an acquisition that ended without its caller getting the lock: also when the caller's future was dropped.
@@ -352,8 +356,11 @@ impl LockManager for LockManagerImpl {
         let limit = Duration::from_millis(opts.time_to_wait_ms().unsigned_abs());
         let attempt =
             Attempt { version: (inner.versions)(), owner: inner.owner.clone(), wait: !limit.is_zero() };
-        let asked =
-            Asked { request: Arc::new((opts.clone(), attempt.clone())), leftover: Leftover::default() };
+        let asked = Asked {
+            request: Arc::new((opts.clone(), attempt.clone())),
+            leftover: Leftover::default(),
+            queued: AtomicBool::new(false),
+        };
         let mut ticket = Ticket {
             inner: inner.clone(),
             lock: lock.clone(),
@@ -368,7 +375,10 @@ impl LockManager for LockManagerImpl {
         inner.metrics.waited(inner.store.name(), started.elapsed(), &result);
         match &result {
             Ok(lock) => {
-                ticket.close();
+                // Who was handed back what the same owner holds (R3) leaves no place behind that he had meanwhile.
+                if lock.version == attempt.version || !asked.queued.load(Ordering::Relaxed) {
+                    ticket.close();
+                }
                 inner.held.granted(lock);
             }
             // The database was never asked, or said for good that there is nothing.

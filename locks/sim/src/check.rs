@@ -241,12 +241,14 @@ impl Account {
         }
         let own = lock.held_by(&request.version, now_us);
         let owners = lock.held(now_us).find(|(_, slot)| slot.owner == request.owner && request.reentrant);
-        let owners = owners.map(|(_, slot)| slot.version.clone()).filter(|_| own.is_none());
+        let owners = owners.map(|(_, slot)| slot.lease_ends_us > now_us).filter(|_| own.is_none());
+        // Where nothing ends by itself, who has watched its own lease to its end may take it for nobody's.
+        let owed = owners == Some(true);
         let free = lock.size.saturating_sub(lock.held(now_us).count());
         let ahead = lock.ahead(&request.version, &self.seen_us, now_us);
         match reply {
             Reply::Granted(record) => {
-                if owners.is_some() || record.version != request.version {
+                if owed || record.version != request.version {
                     let same = |(slot, held): (u32, Slot)| {
                         slot == record.slot && held.token == record.fence && held.owner == request.owner
                     };
@@ -279,7 +281,7 @@ impl Account {
             }
             Reply::Busy(_) => {
                 let turn = if request.fair { ahead < free } else { free > 0 };
-                if own.is_some() || owners.is_some() {
+                if own.is_some() || owed {
                     return broken("I6", "it holds the lock already, asked again, and is refused");
                 }
                 if turn {

@@ -241,7 +241,9 @@ impl MemoryStore {
         }
         let Some(lock) = self.locks.get_mut(&request.lock) else { return Reply::Refused(Refusal::NotFound) };
         if let Some(own) = lock.own_grant_or(request, now_us, defect) {
-            return Reply::Granted(own.lease(request, now_us, defect));
+            let granted = own.lease(request, now_us, defect);
+            lock.queue.leave(&request.version);
+            return Reply::Granted(granted);
         }
         let free = lock.free(now_us);
         let ahead = match defect {
