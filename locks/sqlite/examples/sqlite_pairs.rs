@@ -16,6 +16,8 @@ use db_locks_sqlite::{SqliteOptions, SqliteRepository};
 
 type Outcome<T = ()> = Result<T, Box<dyn Error + Send + Sync>>;
 
+/// How much of what is confirmed is on disk, and as the option of the store: all, and all but what power loss undoes.
+const SETTINGS: [(&str, bool); 2] = [("FULL", true), ("NORMAL", false)];
 const LASTS: Duration = Duration::from_secs(3);
 /// A lone caller and the driver take so many turns of this length.
 const TURNS: usize = 9;
@@ -25,7 +27,9 @@ const TURN: Duration = Duration::from_millis(500);
 async fn main() -> Outcome {
     let folder = std::env::args().nth(1).unwrap_or_else(|| std::env::temp_dir().display().to_string());
     let folder = tempfile::tempdir_in(folder)?;
-    keys(folder.path()).await?;
+    for (synchronous, synced) in SETTINGS {
+        keys(folder.path(), synchronous, synced).await?;
+    }
     if std::env::args().nth(2).as_deref() == Some("keys") {
         return Ok(());
     }
@@ -63,7 +67,7 @@ async fn main() -> Outcome {
 /// 256 tasks with keys of their own beside the engine alone, which has one connection too (SQLite has one writer), in turns:
 /// with each commit on disk for both, and with the usual setting for both.
 async fn many(folder: &Path) -> Outcome {
-    for (synchronous, synced) in [("FULL", true), ("NORMAL", false)] {
+    for (synchronous, synced) in SETTINGS {
         let mut config = LocksConfig::new("bench");
         config.database_url = Some(format!("sqlite:{}", folder.join(format!("{synchronous}.db")).display()));
         let options = SqliteOptions { synced, ..SqliteOptions::default() };
@@ -98,17 +102,18 @@ async fn many(folder: &Path) -> Outcome {
 
 /// An acquire by one caller among few and among many keys, and an update of one row by the engine alone. Each has a file of its own: what one
 /// connection writes makes the page caches of the others cold. Medians in microseconds; the releases are not timed.
-async fn keys(folder: &Path) -> Outcome {
+async fn keys(folder: &Path, synchronous: &str, synced: bool) -> Outcome {
     const SIZES: [u32; 2] = [100, 100_000];
-    const ROUNDS: u32 = 40;
+    let rounds = if synced { 10 } else { 40 };
+    let options = SqliteOptions { synced, ..SqliteOptions::default() };
     const CALLS: u32 = 250;
     let (mut stores, mut engines) = (Vec::new(), Vec::new());
     for keys in SIZES {
         let mut config = LocksConfig::new("bench");
-        for file in [format!("engine-{keys}.db"), format!("ours-{keys}.db")] {
+        for file in [format!("engine-{synchronous}-{keys}.db"), format!("ours-{synchronous}-{keys}.db")] {
             let file = folder.join(file);
             config.database_url = Some(format!("sqlite:{}", file.display()));
-            drop(SqliteRepository::connect(&config).await?);
+            drop(SqliteRepository::connect_with(&config, options.clone()).await?);
             let mut filler = rusqlite::Connection::open(&file)?;
             let all = filler.transaction()?;
             for number in 0..keys {
@@ -120,9 +125,9 @@ async fn keys(folder: &Path) -> Outcome {
             }
             all.commit()?;
         }
-        stores.push(SqliteRepository::connect(&config).await?);
-        let engine = rusqlite::Connection::open(folder.join(format!("engine-{keys}.db")))?;
-        engine.pragma_update(None, "synchronous", "NORMAL")?;
+        stores.push(SqliteRepository::connect_with(&config, options.clone()).await?);
+        let engine = rusqlite::Connection::open(folder.join(format!("engine-{synchronous}-{keys}.db")))?;
+        engine.pragma_update(None, "synchronous", synchronous)?;
         engine.pragma_update(None, "cache_size", -65_536)?;
         engines.push(engine);
     }
@@ -130,7 +135,7 @@ async fn keys(folder: &Path) -> Outcome {
         WHERE tenant_id = 'bench' AND semaphore_key = '' AND mutex_key = ?";
     let mut times: [[Vec<f64>; 2]; 2] = Default::default();
     let mut random = 1_u32;
-    for round in 0..=ROUNDS {
+    for round in 0..=rounds {
         for (place, keys) in SIZES.into_iter().enumerate() {
             for _ in 0..CALLS {
                 random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
@@ -147,7 +152,7 @@ async fn keys(folder: &Path) -> Outcome {
                 engines[place].prepare_cached(update)?.execute([&version, &key])?;
                 let engines = begun.elapsed();
                 // The first rounds make the caches warm.
-                if round > ROUNDS / 4 {
+                if round > rounds / 4 {
                     times[0][place].push(ours.as_secs_f64() * 1e6);
                     times[1][place].push(engines.as_secs_f64() * 1e6);
                 }
@@ -156,7 +161,10 @@ async fn keys(folder: &Path) -> Outcome {
     }
     for (who, [few, many]) in ["an acquire", "the engine's update of one row"].into_iter().zip(times) {
         let (few, many) = (median(few), median(many));
-        println!("{who}: {few:.1} us among 100 keys, {many:.1} us among 100,000, ratio {:.2}", many / few);
+        println!(
+            "synchronous={synchronous}: {who}: {few:.1} us among 100 keys, {many:.1} us among 100,000, ratio {:.2}",
+            many / few
+        );
     }
     Ok(())
 }
