@@ -46,13 +46,12 @@ pub fn name(text: &str) -> Option<String> {
 /// use api_mock_scenario::normalized_path;
 /// assert_eq!(normalized_path("v1//users/").as_deref(), Some("/v1/users"));
 /// assert_eq!(normalized_path("").as_deref(), Some("/"));
-/// assert_eq!(normalized_path("/a b / ").as_deref(), Some("/a b"));
+/// assert_eq!(normalized_path("/a b /").as_deref(), Some("/a b%20"));
 /// assert_eq!(normalized_path("/a/../../b"), None);
 /// ```
 #[must_use]
 pub fn normalized(text: &str) -> Option<String> {
-    // What is behind the last part goes as a whole, so that a path that is stored is read as it is.
-    let text = text.trim_start().trim_end_matches(|c: char| c.is_whitespace() || c == '/' || c == '\\');
+    let text = text.trim();
     let mut path = String::with_capacity(text.len() + 1);
     for part in text.split(['/', '\\']).filter(|part| !part.is_empty()) {
         let decoded = decode(part);
@@ -65,6 +64,9 @@ pub fn normalized(text: &str) -> Option<String> {
     if path.is_empty() {
         path.push('/');
     }
+    // Blanks that stood before a slash would be none at the end, when the path is read again.
+    let blanks = path.split_off(path.trim_end().len());
+    blanks.chars().for_each(|blank| push_encoded(&mut path, blank));
     (path.len() <= PATH_BYTES).then_some(path)
 }
 

@@ -140,6 +140,7 @@ fn defect_l14_any_path_is_recorded_and_played_back() {
         "http://a.test",
         "http://a.test/",
         "http://a.test/a%20b/%20c%20",
+        "http://a.test/a/%20/",
         "http://a.test/~me/@you,(x)+=%25!$&'*;",
         "http://a.test/v1.2/x.y/a.b.c",
         "http://a.test/x:cancel/:id/%7Bname%7D",
