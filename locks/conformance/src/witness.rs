@@ -49,8 +49,10 @@ impl Witness {
 
     /// The holder has just learnt that its lease was renewed.
     pub(crate) fn renewed(&self, lock: &MutexLock) -> Outcome {
+        // In this order: whoever is stopped between the two claims less than he has, not more.
+        let now = wall_us();
         let left = lock.remaining.ends_at().saturating_duration_since(Instant::now());
-        self.say(format!("renewed {} {}\n", token(lock)?, wall_us() + left.as_micros() as u64))
+        self.say(format!("renewed {} {}\n", token(lock)?, now + left.as_micros() as u64))
     }
 
     /// The holder is about to send its release.
