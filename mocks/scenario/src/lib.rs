@@ -13,6 +13,7 @@ mod node;
 mod pairs;
 mod path;
 mod read;
+mod threads;
 mod write;
 
 pub use directive::{constant, directives, literal, nesting};
@@ -29,3 +30,4 @@ pub use path::{
     variables as path_variables,
 };
 pub use read::Format;
+pub use threads::{computing_threads, in_parts};

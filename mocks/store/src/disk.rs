@@ -7,6 +7,8 @@ use std::path::{Component, Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
+use api_mock_scenario::in_parts;
+
 use crate::error::StoreError;
 
 /// Files begun and not finished are named so; they are no scenarios and no fixtures.
@@ -339,21 +341,10 @@ fn on_threads<T: Sync, R: Send>(
     threads: usize,
     work: impl Fn(&T) -> Result<R, StoreError> + Sync,
 ) -> Result<Vec<R>, StoreError> {
-    let part = items.len().div_ceil(threads.clamp(1, WAITERS)).max(FOR_A_THREAD);
     let work = |items: &[T]| items.iter().map(&work).collect::<Result<Vec<R>, StoreError>>();
-    let work = &work;
-    std::thread::scope(|scope| {
-        let mut parts = items.chunks(part);
-        let own = parts.next().unwrap_or_default();
-        let others: Vec<_> = parts.map(|part| (part, scope.spawn(move || work(part)))).collect();
-        let mut all = work(own);
-        for (part, thread) in others {
-            // A thread that panicked has said why; here it will say it again.
-            let more = thread.join().unwrap_or_else(|_| work(part));
-            all = all.and_then(|all| Ok([all, more?].into_iter().flatten().collect()));
-        }
-        all
-    })
+    let parts: Result<Vec<_>, _> =
+        in_parts(items, threads.min(WAITERS), FOR_A_THREAD, work).into_iter().collect();
+    Ok(parts?.into_iter().flatten().collect())
 }
 
 fn write_new(path: &Path, bytes: &[u8], last: Last) -> std::io::Result<()> {

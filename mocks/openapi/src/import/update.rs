@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use api_mock_scenario::{Format, Key, Scenario};
+use api_mock_scenario::{Format, Key, Scenario, computing_threads, in_parts};
 
 use super::{Import, Imported};
 
@@ -102,20 +102,8 @@ const FOR_A_THREAD: usize = 128;
 
 /// The texts of the files, many of them by several threads.
 fn texts(scenarios: &[Imported]) -> Vec<String> {
-    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(8);
-    let part = scenarios.len().div_ceil(threads).max(FOR_A_THREAD);
     let write = |scenarios: &[Imported]| scenarios.iter().map(Imported::text).collect::<Vec<_>>();
-    std::thread::scope(|scope| {
-        let mut parts = scenarios.chunks(part);
-        let own = parts.next().unwrap_or_default();
-        let others: Vec<_> = parts.map(|part| (part, scope.spawn(move || write(part)))).collect();
-        let mut all = write(own);
-        for (part, thread) in others {
-            // A thread that panicked has said why; here it will say it again.
-            all.extend(thread.join().unwrap_or_else(|_| write(part)));
-        }
-        all
-    })
+    in_parts(scenarios, computing_threads(), FOR_A_THREAD, write).into_iter().flatten().collect()
 }
 
 /// A file with the mark of an import before it.

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use api_mock_scenario::{Format, Key, Scenario};
+use api_mock_scenario::{Format, Key, Scenario, computing_threads, in_parts};
 
 use super::{Shared, Store, Writer};
 use crate::error::StoreError;
@@ -80,20 +80,8 @@ impl Store {
 impl Shared {
     /// Reads and checks texts, many of them by several threads.
     fn check_all(&self, texts: Vec<Arc<str>>) -> Vec<Result<(Scenario, Arc<str>), StoreError>> {
-        let threads = std::thread::available_parallelism().map_or(1, usize::from).min(8);
-        let part = texts.len().div_ceil(threads).max(FOR_A_THREAD);
         let check = |texts: &[Arc<str>]| texts.iter().map(|text| self.check(text)).collect::<Vec<_>>();
-        std::thread::scope(|scope| {
-            let mut parts = texts.chunks(part);
-            let own = parts.next().unwrap_or_default();
-            let others: Vec<_> = parts.map(|part| (part, scope.spawn(move || check(part)))).collect();
-            let mut all = check(own);
-            for (part, thread) in others {
-                // A thread that panicked has said why; here it will say it again.
-                all.extend(thread.join().unwrap_or_else(|_| check(part)));
-            }
-            all
-        })
+        in_parts(&texts, computing_threads(), FOR_A_THREAD, check).into_iter().flatten().collect()
     }
 
     fn check(&self, text: &Arc<str>) -> Result<(Scenario, Arc<str>), StoreError> {
