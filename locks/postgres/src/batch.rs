@@ -57,6 +57,33 @@ pub(crate) fn can_gather(request: &AcquireRequest) -> bool {
     !request.only_if_exists && !request.reentrant
 }
 
+/// What acquires of mutexes and of slots both say, a column each.
+struct Columns<'a> {
+    tenants: Vec<&'a str>,
+    keys: Vec<&'a str>,
+    versions: Vec<&'a str>,
+    owners: Vec<&'a str>,
+    leases: Vec<i64>,
+    data: Vec<Option<&'a str>>,
+    replace: Vec<bool>,
+    delete: Vec<bool>,
+}
+
+impl<'a> Columns<'a> {
+    fn of(asks: &[&'a AcquireRequest]) -> Self {
+        Self {
+            tenants: asks.iter().map(|r| r.lock.tenant()).collect(),
+            keys: asks.iter().map(|r| r.lock.key()).collect(),
+            versions: asks.iter().map(|r| r.version.as_str()).collect(),
+            owners: asks.iter().map(|r| r.owner.as_str()).collect(),
+            leases: asks.iter().map(|r| r.lease_ms).collect(),
+            data: asks.iter().map(|r| r.data.as_deref()).collect(),
+            replace: asks.iter().map(|r| r.replace_data).collect(),
+            delete: asks.iter().map(|r| r.delete_on_release).collect(),
+        }
+    }
+}
+
 impl Sender {
     async fn rows(&self, doing: &str, of: &Statement, params: &[Param<'_>]) -> LockResult<Vec<Row>> {
         self.connections.query_asleep(doing, of, params).await
@@ -87,14 +114,8 @@ impl Sender {
             return Ok(Vec::new());
         }
         let sent = Instant::now();
-        let all = |field: fn(&AcquireRequest) -> &str| asks.iter().map(|r| field(r)).collect::<Vec<&str>>();
-        let flags = |field: fn(&AcquireRequest) -> bool| asks.iter().map(|r| field(r)).collect::<Vec<bool>>();
-        let (tenants, keys) = (all(|r| r.lock.tenant()), all(|r| r.lock.key()));
-        let (versions, owners) = (all(|r| &r.version), all(|r| &r.owner));
-        let leases: Vec<i64> = asks.iter().map(|r| r.lease_ms).collect();
-        let data: Vec<Option<&str>> = asks.iter().map(|r| r.data.as_deref()).collect();
-        let (replace, delete) = (flags(|r| r.replace_data), flags(|r| r.delete_on_release));
-        let params: [Param<'_>; 8] = [&tenants, &keys, &versions, &owners, &leases, &data, &replace, &delete];
+        let Columns { tenants, keys, versions, owners, leases, data, replace, delete } = &Columns::of(asks);
+        let params: [Param<'_>; 8] = [tenants, keys, versions, owners, leases, data, replace, delete];
         let rows = self.rows("acquire", &self.statements.acquire_many, &params).await?;
         let rows = by_place(asks.len(), rows)?;
         let granted = |(ask, row): (&&AcquireRequest, Option<Row>)| {
@@ -108,17 +129,12 @@ impl Sender {
             return Ok(Vec::new());
         }
         let sent = Instant::now();
-        let all = |field: fn(&AcquireRequest) -> &str| asks.iter().map(|r| field(r)).collect::<Vec<&str>>();
-        let flags = |field: fn(&AcquireRequest) -> bool| asks.iter().map(|r| field(r)).collect::<Vec<bool>>();
-        let (tenants, keys) = (all(|r| r.lock.tenant()), all(|r| r.lock.key()));
-        let (versions, owners) = (all(|r| &r.version), all(|r| &r.owner));
-        let leases: Vec<i64> = asks.iter().map(|r| r.lease_ms).collect();
+        let Columns { tenants, keys, versions, owners, leases, data, replace, delete } = &Columns::of(asks);
         let sizes: Vec<Option<i32>> = asks.iter().map(|r| r.max_size.map(signed)).collect();
-        let data: Vec<Option<&str>> = asks.iter().map(|r| r.data.as_deref()).collect();
-        let (named, fair) = (flags(|r| r.named_by_version), flags(|r| r.fair));
-        let (replace, delete) = (flags(|r| r.replace_data), flags(|r| r.delete_on_release));
-        let head: [Param<'_>; 6] = [&tenants, &keys, &versions, &owners, &leases, &sizes];
-        let tail: [Param<'_>; 6] = [&named, &data, &replace, &delete, &fair, &self.client_id];
+        let named: Vec<bool> = asks.iter().map(|r| r.named_by_version).collect();
+        let fair: Vec<bool> = asks.iter().map(|r| r.fair).collect();
+        let head: [Param<'_>; 6] = [tenants, keys, versions, owners, leases, &sizes];
+        let tail: [Param<'_>; 6] = [&named, data, replace, delete, &fair, &self.client_id];
         let params = [head, tail].concat();
         let rows = self.rows("acquire", &self.statements.slot_acquire_many, &params).await?;
         let rows = by_place(asks.len(), rows)?;
