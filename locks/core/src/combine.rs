@@ -421,6 +421,22 @@ pub fn told<T>(members: usize, outcome: LockResult<Vec<Option<T>>>) -> Vec<Reply
     }
 }
 
+/// The mutexes among these, and the slots, for stores where each kind goes in a statement of its own.
+pub fn kinds<Q: Gather>(asks: &[Q]) -> (Vec<&Q>, Vec<&Q>) {
+    asks.iter().partition(|ask| !ask.lock().is_semaphore())
+}
+
+/// What each is told of both [`kinds`], in their order.
+pub fn of_both<Q: Gather, T>(
+    asks: &[Q],
+    mutexes: Vec<Reply<LockResult<T>>>,
+    slots: Vec<Reply<LockResult<T>>>,
+) -> Vec<Reply<LockResult<T>>> {
+    let (mut mutexes, mut slots) = (mutexes.into_iter(), slots.into_iter());
+    let next = |ask: &Q| if ask.lock().is_semaphore() { slots.next() } else { mutexes.next() };
+    asks.iter().map(next).map(|reply| reply.unwrap_or(Reply::Alone)).collect()
+}
+
 /// How long many renewals' answers wait for one that could not be made with the others: while it waits for a stranger's lock on
 /// its row, the others, which are renewed, shall not seem lost.
 pub fn patience(renewals: &[RenewRequest]) -> Duration {

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use db_locks_core::combine::{self, Answer, Batches, Limits, Reply, SendTogether};
 use db_locks_core::eager::Worth;
 use db_locks_core::{AcquireRequest, Acquired, LockId, LockResult, MutexLock, ReleaseRequest, RenewRequest};
+use futures_util::future::join;
 use mysql_async::Row;
 use tokio::runtime::Handle;
 use tokio::task::{JoinSet, yield_now};
@@ -15,6 +16,7 @@ use tokio::time::timeout;
 use crate::codec;
 use crate::error::Task;
 use crate::server::Server;
+use crate::together::queue_of;
 
 /// The most in one transaction. (Their places, written one after the other, fit into MySQL's usual `group_concat_max_len`.)
 pub(crate) const MOST: usize = 128;
@@ -34,11 +36,12 @@ impl Tasks {
 }
 
 /// To be called in a runtime.
-pub(crate) fn batches(server: &Arc<Server>) -> Batches {
+pub(crate) fn batches(server: &Arc<Server>, client_id: &str) -> Batches {
     let limits = Limits { batch: MOST, ..Limits::default() };
     let limits = if server.settings.group_commit { limits } else { Limits::none() };
     let tasks = Arc::new(Tasks { runtime: Handle::current(), running: Mutex::default() });
-    Batches::new(limits, Sender(Arc::clone(server)), move |task| tasks.spawn(task), yield_now)
+    let sender = Sender { server: Arc::clone(server), client_id: client_id.to_string() };
+    Batches::new(limits, sender, move |task| tasks.spawn(task), yield_now)
 }
 
 /// Waits for others' batch, for so long at most.
@@ -46,29 +49,39 @@ pub(crate) async fn within<A>(longest: Duration, answer: Answer<A>) -> Option<Op
     timeout(longest, answer).await.ok()
 }
 
-/// Whether an acquire may be part of a batch: one that is granted, if it is, on the strength of the mutex's own row.
+/// Whether an acquire may be part of a batch: one that is granted, if it is, without looking at anything but the lock's own rows.
 pub(crate) fn can_gather(request: &AcquireRequest) -> bool {
-    !request.lock.is_semaphore() && !request.only_if_exists && !request.reentrant
+    !request.only_if_exists && !request.reentrant
 }
 
-struct Sender(Arc<Server>);
+struct Sender {
+    server: Arc<Server>,
+    /// Names the process among those that wait.
+    client_id: String,
+}
 
 impl SendTogether for Sender {
     async fn acquire(&self, asks: &[AcquireRequest]) -> Vec<Reply<LockResult<Acquired>>> {
-        combine::told(asks.len(), acquire(&self.0, asks).await)
+        let (mutexes, slots) = combine::kinds(asks);
+        let (granted, slots_granted) =
+            join(acquire(&self.server, &mutexes), acquire_slots(&self.server, &slots, &self.client_id)).await;
+        let (mutexes, slots) =
+            (combine::told(mutexes.len(), granted), combine::told(slots.len(), slots_granted));
+        combine::of_both(asks, mutexes, slots)
     }
 
     async fn renew(&self, asks: &[RenewRequest]) -> Vec<Reply<LockResult<MutexLock>>> {
-        combine::told(asks.len(), renew(&self.0, asks).await)
+        combine::told(asks.len(), renew(&self.server, asks).await)
     }
 
     async fn release(&self, asks: &[ReleaseRequest]) -> Vec<Reply<LockResult<bool>>> {
-        combine::told(asks.len(), release(&self.0, asks).await)
+        combine::told(asks.len(), release(&self.server, asks).await)
     }
 
     async fn abandon(&self, lock: &LockId, version: &str) {
-        let params = vec![lock.tenant().into(), "".into(), lock.key().into(), version.into()];
-        let ended = self.0.execute(Task::on("abandoning", lock), &self.0.sql.abandon, params).await;
+        let [semaphore, mutex] = queue_of(lock);
+        let params = vec![lock.tenant().into(), semaphore.into(), mutex.into(), version.into()];
+        let ended = self.server.execute(Task::on("abandoning", lock), &self.server.sql.abandon, params).await;
         if let Err(error) = ended {
             tracing::warn!(%lock, error = error.chain(), "a grant that nobody waits for lasts until its lease ends");
         }
@@ -95,23 +108,42 @@ async fn all(
     Ok(Some(now_us))
 }
 
-async fn acquire(server: &Server, asks: &[AcquireRequest]) -> LockResult<Vec<Option<Acquired>>> {
+async fn acquire(server: &Server, asks: &[&AcquireRequest]) -> LockResult<Vec<Option<Acquired>>> {
+    if asks.is_empty() {
+        return Ok(Vec::new());
+    }
     let sent = Instant::now();
     let task = Task::general("acquiring");
     if let Some(now_us) = all(server, task, &server.usual_acquires, || server.sql.usual.acquire(asks)).await?
     {
-        let granted = |ask: &AcquireRequest| codec::granted_anew(ask, now_us).into_lock(&ask.lock, sent);
+        let granted = |ask: &&AcquireRequest| codec::granted_anew(ask, now_us).into_lock(&ask.lock, sent);
         return Ok(asks.iter().map(|ask| Some(Acquired::Granted(granted(ask)))).collect());
     }
     let results = server.batch(task, &server.sql.together.acquire(asks)).await?;
     let (done, now_us) = codec::done(results.into_iter().next_back().unwrap_or_default(), asks.len())?;
-    let granted = |(ask, done): (&AcquireRequest, bool)| {
+    let granted = |(ask, done): (&&AcquireRequest, bool)| {
         done.then(|| Acquired::Granted(codec::granted_anew(ask, now_us).into_lock(&ask.lock, sent)))
     };
     Ok(asks.iter().zip(done).map(granted).collect())
 }
 
-/// Renews mutexes; those that could not be renewed on the spot are none.
+/// Takes slots; those that could not be taken on the spot are none.
+async fn acquire_slots(
+    server: &Server,
+    asks: &[&AcquireRequest],
+    client_id: &str,
+) -> LockResult<Vec<Option<Acquired>>> {
+    if asks.is_empty() {
+        return Ok(Vec::new());
+    }
+    let sent = Instant::now();
+    let sql = server.sql.together.acquire_slots(asks, client_id);
+    let mut results = server.batch(Task::general("acquiring"), &sql).await?.into_iter();
+    let taken = |ask: &&AcquireRequest| codec::slot_taken(results.next().unwrap_or_default(), ask, sent);
+    asks.iter().map(taken).collect()
+}
+
+/// Renews what names its row; those that could not be renewed on the spot are none.
 pub(crate) async fn renew(server: &Server, asks: &[RenewRequest]) -> LockResult<Vec<Option<MutexLock>>> {
     let sent = Instant::now();
     let results = server.batch(Task::general("renewing"), &server.sql.together.renew(asks)).await?;

@@ -30,6 +30,19 @@ pub(crate) fn taken(mut rows: Vec<Row>, ask: &AcquireRequest, sent: Instant) -> 
     Ok(Acquired::Granted(record.into_lock(lock, sent)))
 }
 
+/// Reads what the procedure that takes a slot at once or not at all answers: none, not taken.
+pub(crate) fn slot_taken(
+    mut rows: Vec<Row>,
+    ask: &AcquireRequest,
+    sent: Instant,
+) -> LockResult<Option<Acquired>> {
+    let mut row = rows.pop().ok_or_else(|| malformed("no row", 0))?;
+    if column::<u64>(&mut row, 0)? != 1 {
+        return Ok(None);
+    }
+    Ok(Some(Acquired::Granted(granted(ask, &mut row)?.into_lock(&ask.lock, sent))))
+}
+
 /// The usual grant of a mutex, of which only the token need be said: it is the time when the lease began.
 pub(crate) fn granted_anew(ask: &AcquireRequest, fence: u64) -> LockRecord {
     let now_us = i64::try_from(fence).unwrap_or(i64::MAX);

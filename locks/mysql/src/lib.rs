@@ -22,6 +22,7 @@ mod codec;
 mod config;
 mod error;
 mod fenced;
+mod handle;
 mod migrations;
 mod pool;
 mod repository;

@@ -22,7 +22,7 @@ struct Migration {
     procedures: &'static [&'static str],
 }
 
-const MIGRATIONS: [Migration; 3] = [
+const MIGRATIONS: [Migration; 4] = [
     Migration {
         name: "00000000000001_create_locks",
         up: include_str!("../migrations/00000000000001_create_locks/up.sql"),
@@ -57,6 +57,13 @@ const MIGRATIONS: [Migration; 3] = [
         tables: false,
         more_tables: &["fenced"],
         procedures: &[],
+    },
+    Migration {
+        name: "00000000000004_create_slot_batches",
+        up: include_str!("../migrations/00000000000004_create_slot_batches/up.sql"),
+        tables: false,
+        more_tables: &[],
+        procedures: &["try_slot_v1"],
     },
 ];
 
@@ -224,14 +231,19 @@ mod tests {
 
     #[test]
     fn every_procedure_is_known_and_taken_down() {
-        let down = include_str!("../migrations/00000000000002_create_procedures/down.sql");
-        let migration = &MIGRATIONS[1];
-        let made = migration.up.matches("CREATE PROCEDURE `mutexes_").count();
-        assert_eq!(made, migration.procedures.len());
-        for end in migration.procedures {
-            assert!(migration.up.contains(&format!("CREATE PROCEDURE `mutexes_{end}`")), "{end}");
-            assert!(down.contains(&format!("DROP PROCEDURE IF EXISTS `mutexes_{end}`")), "{end}");
-            assert!(end.len() + 49 <= 64, "{end} leaves no room for a table's name of 48 characters");
+        let downs = [
+            (1, include_str!("../migrations/00000000000002_create_procedures/down.sql")),
+            (3, include_str!("../migrations/00000000000004_create_slot_batches/down.sql")),
+        ];
+        for (number, down) in downs {
+            let migration = &MIGRATIONS[number];
+            let made = migration.up.matches("CREATE PROCEDURE `mutexes_").count();
+            assert_eq!(made, migration.procedures.len());
+            for end in migration.procedures {
+                assert!(migration.up.contains(&format!("CREATE PROCEDURE `mutexes_{end}`")), "{end}");
+                assert!(down.contains(&format!("DROP PROCEDURE IF EXISTS `mutexes_{end}`")), "{end}");
+                assert!(end.len() + 49 <= 64, "{end} leaves no room for a table's name of 48 characters");
+            }
         }
     }
 

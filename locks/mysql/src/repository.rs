@@ -7,8 +7,7 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use db_locks_core::combine::{self, Batches, Waiters};
-use db_locks_core::lock_id::slot_number;
-use db_locks_core::protocol::{CLIENT_TTL_MS, key_means_slot};
+use db_locks_core::protocol::CLIENT_TTL_MS;
 use db_locks_core::{
     AcquireRequest, Acquired, Capabilities, ErrorKind, LockError, LockId, LockKind, LockRepository,
     LockResult, LocksConfig, MutexLock, MutexRepository, ReleaseRequest, RenewRequest, Semaphore,
@@ -20,10 +19,12 @@ use crate::batch::{self, can_gather, within};
 use crate::codec;
 use crate::config::Settings;
 use crate::error::Task;
+use crate::handle::{is_handle_of, mutex_key_param, row_of};
 use crate::migrations;
 use crate::pool::Answer;
 use crate::server::Server;
 use crate::statements::{Statements, append_call};
+use crate::together::queue_of;
 
 /// The most renewals in one transaction, so that others are not kept waiting for long.
 const RENEWALS: usize = 256;
@@ -57,7 +58,7 @@ impl MysqlRepository {
     ///
     /// # Errors
     /// `Validation` for another URL or bad table names; `CurrentlyUnavailable` when the server cannot be reached in time;
-    /// `AccessDenied` for a wrong password or without rights; `Database` when tables are missing and must not be made.
+    /// `AccessDenied` for a wrong password or without rights. Tables that are missing and must not be made are an error of the first call.
     pub async fn connect(config: &LocksConfig) -> LockResult<Arc<Self>> {
         let mut settings = Settings::new(config)?;
         settings.read_files().await?;
@@ -66,11 +67,12 @@ impl MysqlRepository {
             let _ = rustls::crypto::ring::default_provider().install_default();
         }
         let server = Arc::new(Server::new(settings));
+        let client_id = db_locks_core::models::new_version();
         let repository = Arc::new(Self {
-            batches: batch::batches(&server),
+            batches: batch::batches(&server, &client_id),
             waiters: Waiters::default(),
             server,
-            client_id: db_locks_core::models::new_version(),
+            client_id,
         });
         if repository.server.settings.migrate {
             repository.migrate().await?;
@@ -93,8 +95,8 @@ impl MysqlRepository {
         let task = Task::general("looking at the tables");
         for sql in &self.sql().purge {
             match self.execute(task, sql, vec![]).await {
-                // Locks work without: somebody else can sweep.
-                Err(error) if error.kind() == ErrorKind::AccessDenied || is_busy(&error) => {
+                // Locks work without: somebody else can sweep. Tables that are not there yet may still be made, by `migrate`.
+                Err(error) if matches!(error.kind(), ErrorKind::AccessDenied | ErrorKind::Database) => {
                     tracing::debug!(error = error.chain(), "what the dead left was not swept away");
                 }
                 swept => drop(swept?),
@@ -117,30 +119,11 @@ impl MysqlRepository {
         self.server.execute(task, sql, params).await
     }
 
-    fn take_params(&self, request: &AcquireRequest) -> Vec<Value> {
-        let lock = &request.lock;
-        let mut params: Vec<Value> = vec![
-            lock.tenant().into(),
-            lock.key().into(),
-            request.version.as_str().into(),
-            request.owner.as_str().into(),
-            request.lease_ms.into(),
-        ];
-        if lock.is_semaphore() {
-            params.push(request.max_size.into());
-        }
-        params.extend([
-            request.data.as_deref().into(),
-            flags(request).into(),
-            self.client_id.as_str().into(),
-        ]);
-        params
-    }
-
     async fn acquire_alone(&self, request: &AcquireRequest) -> LockResult<Acquired> {
         let lock = &request.lock;
         let sql = if lock.is_semaphore() { &self.sql().take_slot } else { &self.sql().take };
-        let answer = self.execute(Task::on("acquiring", lock), sql, self.take_params(request)).await?;
+        let params = take_params(request, flags(request), &self.client_id);
+        let answer = self.execute(Task::on("acquiring", lock), sql, params).await?;
         codec::taken(answer.rows, request, answer.sent)
     }
 
@@ -155,15 +138,10 @@ impl MysqlRepository {
 
     async fn release_alone(&self, request: &ReleaseRequest) -> LockResult<bool> {
         let lock = &request.lock;
-        let slot = match is_handle_of(lock, &request.mutex_key, &request.version) {
-            true => slot_named(lock, &request.mutex_key, &request.version),
-            // No slot has this name.
-            false => "".into(),
-        };
         let params = vec![
             lock.tenant().into(),
             lock.semaphore_key().unwrap_or_default().into(),
-            slot,
+            mutex_key_param(lock, &request.mutex_key, &request.version),
             request.version.as_str().into(),
             request.delete.into(),
             request.data.as_deref().into(),
@@ -199,9 +177,36 @@ impl MysqlRepository {
     }
 }
 
-/// Whether this is a mutex under a name of its own.
+/// Whether this names its row.
 fn can_renew_together(request: &RenewRequest) -> bool {
-    !request.lock.is_semaphore() && is_handle_of(&request.lock, &request.mutex_key, &request.version)
+    row_of(&request.lock, &request.mutex_key, &request.version).is_some()
+}
+
+/// What the procedures for acquires are called with.
+pub(crate) fn take_params(request: &AcquireRequest, flags: i32, client_id: &str) -> Vec<Value> {
+    let lock = &request.lock;
+    let mut params: Vec<Value> = vec![
+        lock.tenant().into(),
+        lock.key().into(),
+        request.version.as_str().into(),
+        request.owner.as_str().into(),
+        request.lease_ms.into(),
+    ];
+    if lock.is_semaphore() {
+        params.push(request.max_size.into());
+    }
+    params.extend([request.data.as_deref().into(), flags.into(), client_id.into()]);
+    params
+}
+
+/// The flag of a request that waits.
+const WAIT: i32 = 32;
+/// The flag of a call within a transaction of the caller's.
+const WITHIN: i32 = 64;
+
+/// What a call in a batch is told: who is refused asks again by himself, and takes his place in the queue then.
+pub(crate) fn flags_in_batch(request: &AcquireRequest) -> i32 {
+    flags(request) & !WAIT | WITHIN
 }
 
 /// The yes and no of a request, as the procedures know it.
@@ -212,27 +217,10 @@ fn flags(request: &AcquireRequest) -> i32 {
         (request.reentrant, 4),
         (request.only_if_exists, 8),
         (request.fair, 16),
-        (request.wait, 32),
+        (request.wait, WAIT),
         (request.named_by_version, 128),
     ];
     bits.into_iter().filter(|(set, _)| *set).map(|(_, bit)| bit).sum()
-}
-
-/// The slot that a handle names: its key; NULL when it is named by its version, and has to be looked for.
-fn slot_named(lock: &LockId, mutex_key: &str, version: &str) -> Value {
-    if !lock.is_semaphore() {
-        return lock.key().into();
-    }
-    let by_version = mutex_key == lock.key()
-        || slot_number(mutex_key, lock.key()).is_none()
-        || mutex_key.strip_prefix(lock.key()).and_then(|rest| rest.strip_prefix('_')) == Some(version);
-    if by_version { Value::NULL } else { mutex_key.into() }
-}
-
-/// Whether a handle can mean a slot of this lock at all.
-fn is_handle_of(lock: &LockId, mutex_key: &str, version: &str) -> bool {
-    let slot = slot_number(mutex_key, lock.key()).unwrap_or(0);
-    key_means_slot(lock, mutex_key, slot, version)
 }
 
 fn renew_params(request: &RenewRequest) -> [Value; 7] {
@@ -240,7 +228,7 @@ fn renew_params(request: &RenewRequest) -> [Value; 7] {
     [
         lock.tenant().into(),
         lock.semaphore_key().unwrap_or_default().into(),
-        slot_named(lock, &request.mutex_key, &request.version),
+        mutex_key_param(lock, &request.mutex_key, &request.version),
         request.version.as_str().into(),
         request.new_version.as_str().into(),
         request.lease_ms.into(),
@@ -256,11 +244,6 @@ fn renewed(request: &RenewRequest, rows: Vec<Row>, sent: Instant) -> LockResult<
         }
         _ => Err(LockError::not_found(format!("{}: this version does not hold it (any more)", request.lock))),
     }
-}
-
-/// Somebody else is at the same rows.
-fn is_busy(error: &LockError) -> bool {
-    matches!(error, LockError::Database { retryable: true, .. })
 }
 
 fn absent(lock: &LockId) -> LockError {
@@ -320,9 +303,7 @@ impl LockRepository for MysqlRepository {
 
     async fn release(&self, request: &ReleaseRequest) -> LockResult<bool> {
         let alone = self.release_alone(request);
-        let usual = !request.lock.is_semaphore()
-            && !request.delete
-            && is_handle_of(&request.lock, &request.mutex_key, &request.version);
+        let usual = !request.delete && row_of(&request.lock, &request.mutex_key, &request.version).is_some();
         match usual {
             true => self.batches.releases.call(request, |answer| within(self.longest(), answer), alone).await,
             false => alone.await,
@@ -331,10 +312,7 @@ impl LockRepository for MysqlRepository {
 
     async fn abandon(&self, lock: &LockId, version: &str) -> LockResult<()> {
         self.waiters.gone(version);
-        let (semaphore, mutex) = match lock.kind() {
-            LockKind::Semaphore => (lock.key(), ""),
-            LockKind::Mutex => ("", lock.key()),
-        };
+        let [semaphore, mutex] = queue_of(lock);
         let params = vec![lock.tenant().into(), semaphore.into(), mutex.into(), version.into()];
         self.execute(Task::on("abandoning", lock), &self.sql().abandon, params).await.map(drop)
     }
@@ -359,16 +337,16 @@ impl LockRepository for MysqlRepository {
     }
 
     async fn renew_many(&self, requests: &[RenewRequest]) -> Vec<LockResult<MutexLock>> {
-        // Mutexes first, slots after them, in the order of the table: so two processes that do this cannot deadlock.
+        // Those that are looked for by their versions come last, in the order of the table: so two processes that do this cannot deadlock.
         let mut order: Vec<usize> = (0..requests.len()).collect();
         order.sort_by_key(|place| {
             let request = &requests[*place];
             (!can_renew_together(request), &request.lock, &request.mutex_key)
         });
-        let slots = order.partition_point(|place| can_renew_together(&requests[*place]));
-        let (mutexes, slots) = order.split_at(slots);
+        let named = order.partition_point(|place| can_renew_together(&requests[*place]));
+        let (named, looked_for) = order.split_at(named);
         let mut replies: Vec<Option<LockResult<MutexLock>>> = requests.iter().map(|_| None).collect();
-        for places in batches(requests, mutexes).into_iter().chain(batches(requests, slots)) {
+        for places in batches(requests, named).into_iter().chain(batches(requests, looked_for)) {
             let batch: Vec<&RenewRequest> = places.iter().map(|place| &requests[*place]).collect();
             let outcome = match batch.len() {
                 0 | 1 => Ok(Vec::new()),

@@ -3,7 +3,8 @@
 //! A batch never waits for a row: what somebody else has locked is skipped (`SKIP LOCKED`), and so is whatever is not the usual
 //! case. Those are asked for again, each by itself, with the procedures. So batches cannot deadlock, and one row that is
 //! locked for long does not keep the others waiting. First the rows are locked, each with a look at the clock (`SYSDATE` is the time
-//! when it is read) and at all that decides, which is in the row itself; then the locked ones are changed.
+//! when it is read) and at all that decides, which is in the row itself; then the locked ones are changed. For an acquire of a slot more than
+//! one row decides: once the row of its semaphore is locked, the procedure for one slot does it, within the batch's transaction.
 
 use std::collections::BTreeSet;
 use std::fmt::Write;
@@ -14,7 +15,9 @@ use mysql_async::Value;
 
 use crate::codec::SLOT_COLUMNS;
 use crate::config::Tables;
-use crate::statements::{NOW_US, append_value};
+use crate::handle::row_of;
+use crate::repository::{flags_in_batch, take_params};
+use crate::statements::{NOW_US, append_call, append_value};
 
 /// What stands at the beginning and the end of a batch.
 const BEGIN: &str = "SET @db_locks_mine = NULL; START TRANSACTION; ";
@@ -27,24 +30,24 @@ pub(crate) struct Together {
     mutexes: String,
     semaphores: String,
     waiters: String,
+    /// The procedure that takes a slot at once or not at all.
+    try_slot: String,
 }
 
 impl Together {
     pub(crate) fn new(tables: &Tables) -> Self {
         let Tables { mutexes, semaphores, waiters, .. } = tables.clone();
-        Self { mutexes, semaphores, waiters }
+        let try_slot = format!("`{mutexes}_try_slot_v1`");
+        Self { mutexes, semaphores, waiters, try_slot }
     }
 
     /// Grants what is free, was not deleted, is not waited for, and has no data that a grant would have to keep.
-    pub(crate) fn acquire(&self, asks: &[AcquireRequest]) -> String {
+    pub(crate) fn acquire(&self, asks: &[&AcquireRequest]) -> String {
         let rows = rows(
             &["d", "r"],
             asks.iter().map(|ask| {
-                (
-                    ask.lock.tenant(),
-                    ask.lock.key(),
-                    vec![Value::from(ask.data.is_some()), ask.replace_data.into()],
-                )
+                let values = vec![Value::from(ask.data.is_some()), ask.replace_data.into()];
+                (ask.lock.tenant(), ["", ask.lock.key()], values)
             }),
         );
         let free = format!(
@@ -58,6 +61,17 @@ impl Together {
         format!("{BEGIN}{}; {}{END}", self.lock(&rows, &free), self.change(&grants, set))
     }
 
+    /// Takes slots of semaphores that nobody else is at, by the procedure's rules, each in a result of its own.
+    pub(crate) fn acquire_slots(&self, asks: &[&AcquireRequest], client_id: &str) -> String {
+        let mut sql = String::from("START TRANSACTION;");
+        for ask in asks {
+            append_call(&mut sql, &self.try_slot, &take_params(ask, flags_in_batch(ask), client_id));
+            sql.push(';');
+        }
+        sql.push_str("COMMIT");
+        sql
+    }
+
     /// Renews what is held under this version.
     pub(crate) fn renew(&self, asks: &[RenewRequest]) -> String {
         let rows = rows(
@@ -69,7 +83,7 @@ impl Together {
                     ask.lease_ms.into(),
                     ask.data.as_deref().into(),
                 ];
-                (ask.lock.tenant(), ask.lock.key(), values)
+                (ask.lock.tenant(), named(&ask.lock, &ask.mutex_key, &ask.version), values)
             }),
         );
         let held = format!("m.version IN (a.v, a.n) AND m.deleted_at_us = 0 AND m.expires_at_us > {NOW_US}");
@@ -88,7 +102,7 @@ impl Together {
             &["v", "d"],
             asks.iter().map(|ask| {
                 let values = vec![ask.version.as_str().into(), ask.data.as_deref().into()];
-                (ask.lock.tenant(), ask.lock.key(), values)
+                (ask.lock.tenant(), named(&ask.lock, &ask.mutex_key, &ask.version), values)
             }),
         );
         let own =
@@ -105,11 +119,11 @@ impl Together {
         let mut sql = BEGIN.to_string();
         for (semaphores, table, key) in [
             (false, &self.mutexes, KEY),
-            (true, &self.semaphores, "m.tenant_id = a.t AND m.semaphore_key = a.k"),
+            (true, &self.semaphores, "m.tenant_id = a.t AND m.semaphore_key = a.s"),
         ] {
             let locks: BTreeSet<&LockId> = places.iter().map(|(lock, _)| *lock).collect();
             let locks = locks.into_iter().filter(|lock| lock.is_semaphore() == semaphores);
-            let locks: Vec<_> = locks.map(|lock| (lock.tenant(), lock.key(), Vec::new())).collect();
+            let locks: Vec<_> = locks.map(|lock| (lock.tenant(), queue_of(lock), Vec::new())).collect();
             if locks.is_empty() {
                 continue;
             }
@@ -123,12 +137,8 @@ impl Together {
             );
         }
         let tickets = rows(
-            &["s", "v"],
-            places.iter().map(|(lock, version)| {
-                let (semaphore, mutex) =
-                    if lock.is_semaphore() { (lock.key(), "") } else { ("", lock.key()) };
-                (lock.tenant(), mutex, vec![semaphore.into(), (*version).into()])
-            }),
+            &["v"],
+            places.iter().map(|(lock, version)| (lock.tenant(), queue_of(lock), vec![(*version).into()])),
         );
         let tickets = format!(
             "{tickets} STRAIGHT_JOIN `{}` w ON w.tenant_id = a.t AND w.semaphore_key = a.s AND w.mutex_key = a.k \
@@ -160,10 +170,10 @@ impl Together {
     }
 }
 
-const KEY: &str = "m.tenant_id = a.t AND m.semaphore_key = '' AND m.mutex_key = a.k";
+const KEY: &str = "m.tenant_id = a.t AND m.semaphore_key = a.s AND m.mutex_key = a.k";
 const MINE: &str = "FIND_IN_SET(a.i, @db_locks_mine)";
 
-fn rows_of_grants(asks: &[AcquireRequest]) -> String {
+fn rows_of_grants(asks: &[&AcquireRequest]) -> String {
     rows(
         &["v", "o", "l", "d", "x"],
         asks.iter().map(|ask| {
@@ -174,21 +184,32 @@ fn rows_of_grants(asks: &[AcquireRequest]) -> String {
                 ask.data.as_deref().into(),
                 ask.delete_on_release.into(),
             ];
-            (ask.lock.tenant(), ask.lock.key(), values)
+            (ask.lock.tenant(), ["", ask.lock.key()], values)
         }),
     )
 }
 
-/// `(SELECT 0 AS i, x'…' AS t, x'…' AS k, … UNION ALL SELECT 1, …) a`: the requests as a table, with their places.
-fn rows<'a>(columns: &[&str], requests: impl Iterator<Item = (&'a str, &'a str, Vec<Value>)>) -> String {
+/// The semaphore and the mutex whose row a handle names. One that names none is not to be here, and finds none.
+fn named<'a>(lock: &'a LockId, mutex_key: &'a str, version: &str) -> [&'a str; 2] {
+    row_of(lock, mutex_key, version).unwrap_or_default()
+}
+
+/// The semaphore and the mutex that a queue is for.
+pub(crate) fn queue_of(lock: &LockId) -> [&str; 2] {
+    if lock.is_semaphore() { [lock.key(), ""] } else { ["", lock.key()] }
+}
+
+/// `(SELECT 0 AS i, x'…' AS t, x'…' AS s, x'…' AS k, … UNION ALL SELECT 1, …) a`: the requests as a table, with their places. Each has a tenant,
+/// the keys of a semaphore and of a mutex, and values for the columns.
+fn rows<'a>(columns: &[&str], requests: impl Iterator<Item = (&'a str, [&'a str; 2], Vec<Value>)>) -> String {
     let mut sql = String::from("(");
-    for (place, (tenant, key, values)) in requests.enumerate() {
+    for (place, (tenant, [semaphore, mutex], values)) in requests.enumerate() {
         sql.push_str(if place == 0 { "SELECT " } else { " UNION ALL SELECT " });
         // Writing to a string cannot fail.
         let _ = write!(sql, "{place}");
         sql.push_str(if place == 0 { " AS i" } else { "" });
-        let all = [Value::from(tenant), Value::from(key)].into_iter().chain(values);
-        for (name, value) in ["t", "k"].iter().chain(columns).zip(all) {
+        let all = [tenant, semaphore, mutex].map(Value::from).into_iter().chain(values);
+        for (name, value) in ["t", "s", "k"].iter().chain(columns).zip(all) {
             sql.push(',');
             append_value(&mut sql, &value);
             if place == 0 {
@@ -206,12 +227,13 @@ mod tests {
 
     #[test]
     fn requests_become_a_table_that_cannot_carry_sql() {
-        let requests =
-            [("t", "a'", vec![Value::from("v"), Value::NULL]), ("t", "b", vec!["".into(), 7.into()])];
+        let requests = [
+            ("t", ["", "a'"], vec![Value::from("v"), Value::NULL]),
+            ("t", ["b", "b_0"], vec!["".into(), 7.into()]),
+        ];
         let table = rows(&["v", "d"], requests.into_iter());
-        assert_eq!(
-            table,
-            "(SELECT 0 AS i,x'74' AS t,x'6127' AS k,x'76' AS v,NULL AS d UNION ALL SELECT 1,x'74',x'62','',7) a"
-        );
+        let (first, second) = table.split_once(" UNION ALL ").unwrap();
+        assert_eq!(first, "(SELECT 0 AS i,x'74' AS t,'' AS s,x'6127' AS k,x'76' AS v,NULL AS d");
+        assert_eq!(second, "SELECT 1,x'74',x'62',x'625f30','',7) a");
     }
 }

@@ -16,6 +16,7 @@ use db_locks_core::{AcquireRequest, ReleaseRequest};
 use mysql_async::Value;
 
 use crate::config::Tables;
+use crate::handle::row_of;
 use crate::statements::{NOW_US, append_value};
 
 /// The texts for one set of tables.
@@ -43,7 +44,7 @@ impl Usual {
 
     /// Grants what exists, is free, is not waited for, and has no data that a grant would have to keep. None: not all are of the usual
     /// kind.
-    pub(crate) fn acquire(&self, asks: &[AcquireRequest]) -> Option<String> {
+    pub(crate) fn acquire(&self, asks: &[&AcquireRequest]) -> Option<String> {
         if asks.iter().any(|ask| ask.data.is_some() && !ask.replace_data) {
             return None;
         }
@@ -77,7 +78,9 @@ impl Usual {
             "version = VALUES(version) AND expires_at_us > 0 AND delete_on_release = 0 AND deleted_at_us = 0";
         let set = [("updated_at_us", "@db_locks_now"), ("data", "COALESCE(VALUES(data), data)")];
         let rows = asks.iter().map(|ask| {
-            let head = [ask.lock.tenant(), "", ask.lock.key()];
+            // One that names no row is not to be here, and finds none.
+            let [semaphore, mutex] = row_of(&ask.lock, &ask.mutex_key, &ask.version).unwrap_or_default();
+            let head = [ask.lock.tenant(), semaphore, mutex];
             (head, 0, ask.version.as_str(), ask.data.as_deref(), [])
         });
         let mut sql = String::with_capacity(self.release.len() + 1_024 + asks.len() * 256);

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use db_locks_core::combine::{self, Answer, Batches, Gather, Limits, Reply, SendTogether, Task};
+use db_locks_core::combine::{self, Answer, Batches, Limits, Reply, SendTogether, Task};
 use db_locks_core::{
     AcquireRequest, Acquired, LockError, LockId, LockRecord, LockResult, MutexLock, ReleaseRequest,
     RenewRequest,
@@ -177,22 +177,6 @@ impl Sender {
     }
 }
 
-/// The mutexes among these, and the slots: each kind goes in a statement of its own.
-fn kinds<Q: Gather>(asks: &[Q]) -> (Vec<&Q>, Vec<&Q>) {
-    asks.iter().partition(|ask| !ask.lock().is_semaphore())
-}
-
-/// What each is told of both, in their order.
-fn of_both<Q: Gather, T>(
-    asks: &[Q],
-    mutexes: Vec<Reply<LockResult<T>>>,
-    slots: Vec<Reply<LockResult<T>>>,
-) -> Vec<Reply<LockResult<T>>> {
-    let (mut mutexes, mut slots) = (mutexes.into_iter(), slots.into_iter());
-    let next = |ask: &Q| if ask.lock().is_semaphore() { slots.next() } else { mutexes.next() };
-    asks.iter().map(next).map(|reply| reply.unwrap_or(Reply::Alone)).collect()
-}
-
 /// The rows of an answer, each at the place of the request that it answers: its number, from 1, is in the first column.
 fn by_place(requests: usize, rows: Vec<Row>) -> LockResult<Vec<Option<Row>>> {
     let mut places: Vec<Option<Row>> = (0..requests).map(|_| None).collect();
@@ -207,9 +191,13 @@ fn by_place(requests: usize, rows: Vec<Row>) -> LockResult<Vec<Option<Row>>> {
 
 impl SendTogether for Sender {
     async fn acquire(&self, asks: &[AcquireRequest]) -> Vec<Reply<LockResult<Acquired>>> {
-        let (mutexes, slots) = kinds(asks);
+        let (mutexes, slots) = combine::kinds(asks);
         let (granted, slots_granted) = join(self.granted(&mutexes), self.slots_granted(&slots)).await;
-        of_both(asks, combine::told(mutexes.len(), granted), combine::told(slots.len(), slots_granted))
+        combine::of_both(
+            asks,
+            combine::told(mutexes.len(), granted),
+            combine::told(slots.len(), slots_granted),
+        )
     }
 
     async fn renew(&self, asks: &[RenewRequest]) -> Vec<Reply<LockResult<MutexLock>>> {
@@ -217,9 +205,13 @@ impl SendTogether for Sender {
     }
 
     async fn release(&self, asks: &[ReleaseRequest]) -> Vec<Reply<LockResult<bool>>> {
-        let (mutexes, slots) = kinds(asks);
+        let (mutexes, slots) = combine::kinds(asks);
         let (released, slots_released) = join(self.released(&mutexes), self.slots_released(&slots)).await;
-        of_both(asks, combine::told(mutexes.len(), released), combine::told(slots.len(), slots_released))
+        combine::of_both(
+            asks,
+            combine::told(mutexes.len(), released),
+            combine::told(slots.len(), slots_released),
+        )
     }
 
     async fn abandon(&self, lock: &LockId, version: &str) {

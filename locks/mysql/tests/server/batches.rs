@@ -5,24 +5,35 @@ use std::time::Duration;
 
 use db_locks_core::models::new_version;
 use db_locks_core::{
-    AcquireRequest, Acquired, ErrorKind, LockRepository, LockResult, MutexLock, MutexRepository,
+    AcquireRequest, Acquired, ErrorKind, LockId, LockRepository, LockResult, MutexLock, MutexRepository,
+    SemaphoreRepository,
 };
 use db_locks_mysql::MysqlRepository;
 use mysql_async::prelude::Queryable;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::timeout;
 
-use crate::support::{CountingProxy, Database, ask, config, granted, mutex, plain_client, release, renewal};
+use crate::support::{
+    CountingProxy, Database, ask, config, granted, mutex, plain_client, release, renewal, semaphore,
+};
 
 const MANY: usize = 200;
 
-/// Mutexes that exist and are free.
-async fn asks(store: &Arc<MysqlRepository>, many: usize) -> Vec<AcquireRequest> {
+/// Locks that exist and are free.
+async fn asks_for(
+    store: &Arc<MysqlRepository>,
+    many: usize,
+    kind: fn(&str) -> LockId,
+) -> Vec<AcquireRequest> {
     for number in 0..many {
-        let held = granted(store, &ask(&mutex(&format!("key {number}")))).await;
+        let held = granted(store, &ask(&kind(&format!("key {number}")))).await;
         assert!(store.release(&release(&held)).await.unwrap());
     }
-    (0..many).map(|number| ask(&mutex(&format!("key {number}")))).collect()
+    (0..many).map(|number| ask(&kind(&format!("key {number}")))).collect()
+}
+
+async fn asks(store: &Arc<MysqlRepository>, many: usize) -> Vec<AcquireRequest> {
+    asks_for(store, many, mutex).await
 }
 
 fn start(store: &Arc<MysqlRepository>, ask: &AcquireRequest) -> JoinHandle<LockResult<Acquired>> {
@@ -59,10 +70,19 @@ async fn hold_all(store: &Arc<MysqlRepository>, asks: &[AcquireRequest]) -> Vec<
 
 #[tokio::test]
 async fn many_calls_are_few_round_trips() {
+    few_round_trips(mutex).await;
+}
+
+#[tokio::test]
+async fn many_calls_for_slots_are_few_round_trips() {
+    few_round_trips(semaphore).await;
+}
+
+async fn few_round_trips(kind: fn(&str) -> LockId) {
     let database = Database::new().await;
     let proxy = CountingProxy::before(&database.url).await;
     let store = MysqlRepository::connect(&config(&proxy.url)).await.unwrap();
-    let asks = asks(&store, MANY).await;
+    let asks = asks_for(&store, MANY, kind).await;
     proxy.round_trips();
     let held = hold_all(&store, &asks).await;
     // New connections included.
@@ -75,7 +95,7 @@ async fn many_calls_are_few_round_trips() {
     let held = all(calls.collect()).await;
     assert!(proxy.round_trips() < MANY / 4, "renewals");
     for ((lock, ask), request) in held.iter().zip(&asks).zip(&requests) {
-        assert_eq!((lock.mutex_key.as_str(), &lock.version), (ask.lock.key(), &request.new_version));
+        assert_eq!((&lock.lock_id().unwrap(), &lock.version), (&ask.lock, &request.new_version));
     }
     let calls = held.iter().map(|lock| {
         let (store, request) = (store.clone(), release(lock));
@@ -128,6 +148,95 @@ async fn a_locked_row_holds_nobody_else_up() {
     assert!(!many.is_finished());
     database.run("COMMIT").await;
     assert!(many.await.unwrap().into_iter().all(|renewed| renewed.is_ok()));
+    database.drop().await;
+}
+
+/// Somebody is at a semaphore: the others do not wait for him, and he who wants a slot of it does.
+#[tokio::test]
+async fn a_locked_semaphore_holds_nobody_else_up() {
+    let mut database = Database::new().await;
+    let store = database.connect().await;
+    let mut asks = asks_for(&store, 40, semaphore).await;
+    // A batch can have both kinds.
+    asks.extend(asks_for(&store, 10, mutex).await);
+    database.run("START TRANSACTION").await;
+    database
+        .run("SELECT 1 FROM semaphores WHERE semaphore_key = 'key 20' AND tenant_id = 'tenant' FOR UPDATE")
+        .await;
+    let mut calls: Vec<_> = asks.iter().map(|ask| start(&store, ask)).collect();
+    let stuck = calls.remove(20);
+    let mut held = Vec::new();
+    for call in calls {
+        let acquired = timeout(Duration::from_secs(8), call).await.expect("waited for a stranger's lock");
+        held.push(lock_of(acquired.unwrap().unwrap()));
+    }
+    assert!(!stuck.is_finished());
+    database.run("COMMIT").await;
+    held.insert(20, lock_of(stuck.await.unwrap().unwrap()));
+    for (lock, ask) in held.iter().zip(&asks) {
+        assert_eq!((&lock.lock_id().unwrap(), &lock.version), (&ask.lock, &ask.version));
+    }
+    database.drop().await;
+}
+
+/// Slots that are taken, those of semaphores that are not there yet, and data: each gets what he would get alone.
+#[tokio::test]
+async fn unusual_slots_get_what_they_would_get_alone() {
+    let database = Database::new().await;
+    let store = database.connect().await;
+    let mut asks = asks_for(&store, 40, semaphore).await;
+    // Both of its slots are held; one of two is; what was there is kept, or replaced.
+    let full = [granted(&store, &ask(&asks[0].lock)).await, granted(&store, &ask(&asks[0].lock)).await];
+    let half = granted(&store, &ask(&asks[1].lock)).await;
+    for number in [2, 3] {
+        let held =
+            granted(&store, &AcquireRequest { data: Some("kept".to_string()), ..ask(&asks[number].lock) })
+                .await;
+        assert!(store.release(&release(&held)).await.unwrap());
+        asks[number].data = Some("new".to_string());
+        asks[number].replace_data = number == 3;
+    }
+    asks[4].lock = semaphore("never seen");
+    asks[4].max_size = Some(7);
+    asks[5].data = Some("''é\\".to_string());
+    asks[6].named_by_version = true;
+    let calls: Vec<_> = asks.iter().map(|ask| start(&store, ask)).collect();
+    let mut held = Vec::new();
+    for (number, call) in calls.into_iter().enumerate() {
+        match call.await.unwrap().unwrap() {
+            Acquired::Granted(lock) => held.push(lock),
+            Acquired::Busy(busy) => {
+                assert_eq!((number, busy.holder.as_deref()), (0, Some("test")));
+                held.push(full[0].clone());
+            }
+        }
+    }
+    assert!(held[1].mutex_key != half.mutex_key);
+    let data = |number: usize| held[number].data.as_deref();
+    assert_eq!((data(2), data(3), data(5), data(7)), (Some("kept"), Some("new"), Some("''é\\"), None));
+    assert_eq!(store.get_semaphore(&asks[4].lock).await.unwrap().max_size, 7);
+    assert_eq!(held[6].mutex_key, format!("key 6_{}", asks[6].version));
+
+    // Renewed all at once, by numbers and by versions; then given back, but for what is another's.
+    let renewals: Vec<_> = held.iter().map(renewal).collect();
+    let renewed: Vec<_> =
+        store.renew_many(&renewals).await.into_iter().map(|renewed| renewed.unwrap()).collect();
+    let mut requests: Vec<_> = renewed.iter().map(release).collect();
+    requests[7].version = new_version();
+    requests[8].mutex_key = "key 9_0000000000".to_string();
+    let calls = requests.iter().map(|request| {
+        let (store, request) = (store.clone(), request.clone());
+        async move { store.release(&request).await.unwrap() }
+    });
+    let released = all(calls.collect()).await;
+    for (number, (released, ask)) in released.into_iter().zip(&asks).enumerate() {
+        let busy = store.get_semaphore(&ask.lock).await.unwrap().busy_count.unwrap();
+        match number {
+            0 | 1 => assert_eq!((released, busy), (true, 1), "{number}"),
+            7 | 8 => assert_eq!((released, busy), (false, 1), "{number}"),
+            _ => assert_eq!((released, busy), (true, 0), "{number}"),
+        }
+    }
     database.drop().await;
 }
 

@@ -9,27 +9,37 @@ use tokio::io::AsyncWriteExt;
 
 use crate::support::{Database, ask, granted, mutex, renewal, semaphore};
 
-const UP: [&str; 3] = [
+const UP: [&str; 4] = [
     include_str!("../../migrations/00000000000001_create_locks/up.sql"),
     include_str!("../../migrations/00000000000002_create_procedures/up.sql"),
     include_str!("../../migrations/00000000000003_create_fenced/up.sql"),
+    include_str!("../../migrations/00000000000004_create_slot_batches/up.sql"),
 ];
-const DOWN: [&str; 3] = [
+const DOWN: [&str; 4] = [
+    include_str!("../../migrations/00000000000004_create_slot_batches/down.sql"),
     include_str!("../../migrations/00000000000003_create_fenced/down.sql"),
     include_str!("../../migrations/00000000000002_create_procedures/down.sql"),
     include_str!("../../migrations/00000000000001_create_locks/down.sql"),
 ];
-const NAMES: [&str; 3] =
-    ["00000000000001_create_locks", "00000000000002_create_procedures", "00000000000003_create_fenced"];
+const NAMES: [&str; 4] = [
+    "00000000000001_create_locks",
+    "00000000000002_create_procedures",
+    "00000000000003_create_fenced",
+    "00000000000004_create_slot_batches",
+];
 
 #[tokio::test]
 async fn missing_tables_are_an_error_that_names_the_remedy() {
     let database = Database::new().await;
     let mut config = database.config();
     config.run_database_migrations = Some(false);
-    let error = MysqlRepository::connect(&config).await.unwrap_err();
+    let store = MysqlRepository::connect(&config).await.unwrap();
+    let error = store.acquire(&ask(&mutex("one"))).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Database);
     assert!(!error.retryable() && error.to_string().contains("db-locks migrate"), "{error}");
+    // Which connects in the same way.
+    assert_eq!(store.migrate().await.unwrap(), NAMES);
+    granted(&store, &ask(&mutex("one"))).await;
     database.drop().await;
 }
 
@@ -59,7 +69,7 @@ async fn diesels_way_and_ours_do_not_fight() {
     let held = granted(&store, &ask(&mutex("one"))).await;
 
     // As `diesel migration redo` would: procedures taken back and made again lose no lock.
-    database.run(DOWN[1]).await;
+    database.run(DOWN[2]).await;
     assert!(store.renew(&renewal(&held)).await.is_err());
     database.run(UP[1]).await;
     let renewed = store.renew(&renewal(&held)).await.unwrap();
@@ -140,6 +150,6 @@ async fn sets_of_tables_live_side_by_side() {
         here.renew(&renewal(&first)).await.unwrap();
     }
     let recorded: u32 = database.one("SELECT COUNT(*) FROM db_locks_migrations").await;
-    assert_eq!(recorded, 6);
+    assert_eq!(recorded, 8);
     database.drop().await;
 }
