@@ -1,10 +1,12 @@
 //! Sockets: accepts connections, serves HTTP/1.1 and HTTP/2 on each, ends them when it is time.
 
+use std::future::ready;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{Method, Request};
+use http::{Method, Request, Version};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -13,13 +15,15 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
+use tokio_util::either::Either;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{ServerConfig, ServerLimits};
 use crate::fault::{self, Cut, Socket, WireFault};
 use crate::rarely::Rarely;
-use crate::rim::Rim;
-use crate::watch::{Activity, Watched};
+use crate::reply::Reply;
+use crate::rim::{Rim, Work};
+use crate::watch::{Activity, InFlight, Watched};
 use crate::{StartError, metrics};
 
 /// A pause after an error of `accept`, such as too many open files, which would else come again at once.
@@ -173,17 +177,11 @@ async fn converse<S: Socket>(stream: S, shared: Shared, activity: &Arc<Activity>
     let Shared { http, idle, mut shutdown, .. } = shared;
     let io = TokioIo::new(Watched::new(stream, Arc::clone(activity)));
     let service = service_fn(|request: Request<Incoming>| {
-        let in_flight = activity.enter();
-        async move {
-            let (is_head, version) = (request.method() == Method::HEAD, request.version());
-            let mut answer = in_flight.rim().answer(request).await;
-            if let Some(fault) = answer.extensions_mut().remove::<WireFault>() {
-                let bounds = in_flight.rim().bounds();
-                let begun = fault::begin(fault, answer, is_head, version, in_flight.activity(), bounds);
-                return Box::pin(begun).await;
-            }
-            drop(in_flight);
-            Ok::<_, Cut>(answer)
+        let (is_head, version) = (request.method() == Method::HEAD, request.version());
+        activity.note_request();
+        match activity.rim().at_once(request) {
+            Ok(answer) if answer.extensions().is_empty() => Either::Left(ready(Ok::<_, Cut>(answer))),
+            at_once => Either::Right(carry_on(at_once, activity.enter(), is_head, version)),
         }
     });
     let mut connection = std::pin::pin!(http.serve_connection(io, service));
@@ -220,6 +218,24 @@ async fn converse<S: Socket>(stream: S, shared: Shared, activity: &Arc<Activity>
             },
         }
     }
+}
+
+/// What takes longer. Boxed, as all that is rare.
+fn carry_on(
+    at_once: Result<Reply, Box<Work>>,
+    in_flight: InFlight,
+    is_head: bool,
+    version: Version,
+) -> Pin<Box<dyn Future<Output = Result<Reply, Cut>> + Send>> {
+    Box::pin(async move {
+        let mut answer = match at_once {
+            Ok(answer) => answer,
+            Err(work) => in_flight.rim().answer(*work).await,
+        };
+        let Some(fault) = answer.extensions_mut().remove::<WireFault>() else { return Ok(answer) };
+        let bounds = in_flight.rim().bounds();
+        fault::begin(fault, answer, is_head, version, in_flight.activity(), bounds).await
+    })
 }
 
 /// What a connection is woken for, besides its requests.

@@ -12,7 +12,7 @@ use hyper::body::Incoming;
 
 use crate::config::RecordingConfig;
 use crate::error::StartError;
-use crate::rim::Rim;
+use crate::rim::{Rim, Work};
 use crate::routes::{self, Found};
 use crate::validation::Verdict;
 
@@ -81,7 +81,7 @@ impl Local for Rim {
         request: Request<Incoming>,
     ) -> Pin<Box<dyn Future<Output = Response<Body>> + Send + '_>> {
         Box::pin(async {
-            let answered = Rim::answer(self, request).await;
+            let answered = Rim::answer(self, Work::Request(request)).await;
             answered.map(|body| body.map_err(Into::into).boxed_unsync())
         })
     }

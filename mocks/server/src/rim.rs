@@ -33,6 +33,34 @@ const CHAOS_RUNS: usize = 2;
 /// Whoever asks for recordings waits this long for those that are on their way to the disk.
 const RECORDING_PATIENCE: Duration = Duration::from_secs(5);
 
+/// What is left to do for a request.
+pub(crate) enum Work {
+    /// All of it.
+    Request(Request<Incoming>),
+    /// The scenarios have said what.
+    Playback { step: Step, is_head: bool },
+}
+
+/// What a request of the scenarios needs next.
+pub(crate) enum Step {
+    /// Nothing more.
+    Answer(Reply),
+    Wait(Duration, Box<Reply>),
+    /// Nothing answers it, but something is being recorded that may.
+    Settle(Box<(Asking, Refusal)>),
+    /// The real service is asked.
+    Forward(Box<(Asking, Refusal)>),
+}
+
+/// A request of the scenarios.
+pub(crate) struct Asking {
+    request: api_mock_engine::Request,
+    uri: Uri,
+    /// Those that an imported specification has for this path, where it has not the one that was asked for.
+    other_methods: Vec<String>,
+    begun: Instant,
+}
+
 /// What all requests share.
 pub(crate) struct Rim {
     pub(crate) engine: Arc<Engine>,
@@ -87,16 +115,48 @@ impl Rim {
         }
     }
 
-    /// Answers any request.
-    pub(crate) async fn answer(&self, request: Request<Incoming>) -> Reply {
+    /// Answers at once where that is possible, as nearly always: a future of its own would only be moved about. What is left to do, if not.
+    pub(crate) fn at_once(&self, request: Request<Incoming>) -> Result<Reply, Box<Work>> {
+        let is_playback = matches!(routes::find(request.method(), request.uri().path()), Found::Playback);
+        if !(is_playback && request.body().is_end_stream()) {
+            return Err(Box::new(Work::Request(request)));
+        }
         let is_head = request.method() == Method::HEAD;
-        let (head, body) = request.into_parts();
-        let mut reply = match routes::find(&head.method, head.uri.path()) {
-            Found::Playback => self.play(head, body).await,
+        match self.decide(request.into_parts().0, Bytes::new()) {
+            Step::Answer(mut reply) => {
+                reply::without_body_where_none_may_be(&mut reply, is_head);
+                Ok(reply)
+            }
+            step => Err(Box::new(Work::Playback { step, is_head })),
+        }
+    }
+
+    /// Answers with all the time that it takes.
+    pub(crate) async fn answer(&self, work: Work) -> Reply {
+        let (mut reply, is_head) = match work {
+            Work::Playback { step, is_head } => (self.go_on(step).await, is_head),
+            Work::Request(request) => {
+                let is_head = request.method() == Method::HEAD;
+                let (head, body) = request.into_parts();
+                (self.answer_request(head, body).await, is_head)
+            }
+        };
+        reply::without_body_where_none_may_be(&mut reply, is_head);
+        reply
+    }
+
+    async fn answer_request(&self, head: Parts, body: Incoming) -> Reply {
+        match routes::find(&head.method, head.uri.path()) {
+            Found::Playback => match body::read(body, self.body_bytes, self.body_timeout).await {
+                Ok(body) => self.go_on(self.decide(head, body)).await,
+                Err(problem) => {
+                    self.metrics.failed.inc();
+                    problem.into()
+                }
+            },
             Found::Route(route, parameters) => {
                 self.metrics.admin.inc();
-                // Boxed, as all that is rare: the future of a request is moved about, and should be small.
-                let answered = Box::pin(self.administer(route, parameters, &head, body)).await;
+                let answered = self.administer(route, parameters, &head, body).await;
                 let mut reply = answered.unwrap_or_else(Reply::from);
                 admin::allow_origin(&head, &self.admin_origins, &mut reply);
                 reply
@@ -105,9 +165,7 @@ impl Rim {
                 admin::preflight(&head, allow, &self.admin_origins)
             }
             Found::OtherMethods(allow) => Problem::method_not_allowed(allow).into(),
-        };
-        reply::without_body_where_none_may_be(&mut reply, is_head);
-        reply
+        }
     }
 
     /// Admits before it reads, and reads before it takes a slot: a slow upload holds up nobody.
@@ -131,27 +189,15 @@ impl Rim {
         answered
     }
 
-    async fn play(&self, mut head: Parts, body: Incoming) -> Reply {
-        let read = if body.is_end_stream() {
-            Ok(Bytes::new())
-        } else {
-            Box::pin(body::read(body, self.body_bytes, self.body_timeout)).await
-        };
-        let body = match read {
-            Ok(body) => body,
-            Err(problem) => {
-                self.metrics.failed.inc();
-                return problem.into();
-            }
-        };
+    /// What the scenarios say to a request.
+    fn decide(&self, mut head: Parts, body: Bytes) -> Step {
         if head.version == Version::HTTP_2 {
             name_the_host(&mut head);
         }
         let begun = Instant::now();
-        let target = head.uri.path_and_query().map_or("/", |target| target.as_str());
-        let request = api_mock_engine::Request::new(head.method, target, head.headers, body);
+        let request = api_mock_engine::Request::new(head.method, target_of(&head.uri), head.headers, body);
         let mut other_methods = Vec::new();
-        let mut answered = match self.verdict(&request, &head.uri) {
+        let answered = match self.verdict(&request, &head.uri) {
             Verdict::Bad(invalid) => Err(Refusal::Invalid(invalid)),
             Verdict::Good => self.engine.answer(&request),
             Verdict::OtherMethods(allowed) => {
@@ -159,14 +205,19 @@ impl Rim {
                 self.engine.answer(&request)
             }
         };
-        if let (Some(recording), Err(Refusal::NoMatch { .. })) = (&self.recording, &answered)
-            && Box::pin(recording.recorder.settled(&request.method, head.uri.path())).await
-        {
-            // What was just being written may be for this request.
-            answered = self.engine.answer(&request);
+        let asked = Asking { request, uri: head.uri, other_methods, begun };
+        match answered {
+            Err(refusal @ Refusal::NoMatch { .. }) if self.recording.is_some() => {
+                Step::Settle(Box::new((asked, refusal)))
+            }
+            answered => self.conclude(asked, answered),
         }
-        self.show(&request, &mut answered);
-        self.metrics.note_playback(begun);
+    }
+
+    /// What comes of what the scenarios say.
+    fn conclude(&self, asked: Asking, mut answered: Result<Answer, Refusal>) -> Step {
+        self.show(&asked.request, &mut answered);
+        self.metrics.note_playback(asked.begun);
         match answered {
             Ok(answer) => {
                 self.metrics.note_answered();
@@ -174,24 +225,54 @@ impl Rim {
                     self.metrics.note_faults(plan);
                 }
                 let wait = answer.wait.min(self.longest_wait);
-                if !wait.is_zero() {
-                    Box::pin(tokio::time::sleep(wait)).await;
-                }
-                played(answer)
+                let reply = played(answer);
+                if wait.is_zero() { Step::Answer(reply) } else { Step::Wait(wait, Box::new(reply)) }
             }
             // Behind a mock that forwards, the real service says what it does not know.
             Err(Refusal::NoMatch { only_rules: false, .. })
-                if !other_methods.is_empty() && self.upstream.is_none() =>
+                if !asked.other_methods.is_empty() && self.upstream.is_none() =>
             {
                 self.metrics.not_matched.inc();
-                validation::other_methods(&other_methods)
+                Step::Answer(validation::other_methods(&asked.other_methods))
             }
-            Err(refusal) => match &self.upstream {
-                Some(upstream) if matches!(refusal, Refusal::NoMatch { .. }) => {
-                    Box::pin(self.forward(upstream, request, target)).await
+            Err(refusal @ Refusal::NoMatch { .. }) if self.upstream.is_some() => {
+                Step::Forward(Box::new((asked, refusal)))
+            }
+            Err(refusal) => Step::Answer(self.refused(&refusal)),
+        }
+    }
+
+    /// Takes this step, and those after it.
+    async fn go_on(&self, mut step: Step) -> Reply {
+        loop {
+            match step {
+                Step::Answer(reply) => return reply,
+                Step::Wait(wait, reply) => {
+                    tokio::time::sleep(wait).await;
+                    return *reply;
                 }
-                _ => self.refused(&refusal),
-            },
+                Step::Settle(asked) => {
+                    let (asked, refusal) = *asked;
+                    let answered = self.settled(&asked, refusal).await;
+                    step = self.conclude(asked, answered);
+                }
+                Step::Forward(asked) => {
+                    let (Asking { request, uri, .. }, refusal) = *asked;
+                    return match &self.upstream {
+                        Some(upstream) => self.forward(upstream, request, target_of(&uri)).await,
+                        None => self.refused(&refusal),
+                    };
+                }
+            }
+        }
+    }
+
+    /// The answer after all, if what was just being recorded is for this request.
+    async fn settled(&self, asked: &Asking, refusal: Refusal) -> Result<Answer, Refusal> {
+        let Some(recording) = &self.recording else { return Err(refusal) };
+        match recording.recorder.settled(&asked.request.method, asked.uri.path()).await {
+            true => self.engine.answer(&asked.request),
+            false => Err(refusal),
         }
     }
 
@@ -213,6 +294,11 @@ impl Rim {
     pub(crate) fn bounds(&self) -> Bounds {
         Bounds { longest: self.longest_wait, body_bytes: self.body_bytes }
     }
+}
+
+/// Path and query, as they stand in the request.
+fn target_of(uri: &Uri) -> &str {
+    uri.path_and_query().map_or("/", |target| target.as_str())
 }
 
 /// In HTTP/2 the host is a part of the address; scenarios look for the header.

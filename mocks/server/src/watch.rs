@@ -41,9 +41,17 @@ impl Activity {
         }
     }
 
-    /// A request begins; it ends when the answer is handed over.
-    pub(crate) fn enter(self: &Arc<Self>) -> InFlight {
+    pub(crate) fn rim(&self) -> &Rim {
+        &self.rim
+    }
+
+    /// A request has come.
+    pub(crate) fn note_request(&self) {
         self.progress.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// A request takes longer; it ends when the answer is handed over.
+    pub(crate) fn enter(self: &Arc<Self>) -> InFlight {
         self.in_flight.fetch_add(1, Ordering::Relaxed);
         InFlight(Arc::clone(self))
     }
@@ -83,7 +91,7 @@ pub(crate) struct InFlight(Arc<Activity>);
 
 impl InFlight {
     pub(crate) fn rim(&self) -> &Rim {
-        &self.0.rim
+        self.0.rim()
     }
 
     /// The connection's.
