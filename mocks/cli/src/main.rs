@@ -10,6 +10,10 @@ mod settings;
 use crate::say::say;
 use std::process::ExitCode;
 
+/// An import makes and frees millions of small things, a request some dozens: the system's allocator takes a third of the time of the one.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let cli = match args::parse(std::env::args_os()) {
         Ok(cli) => cli,

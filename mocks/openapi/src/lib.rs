@@ -13,7 +13,8 @@ mod spec;
 
 pub use document::{DocumentError, parse_document};
 pub use import::{
-    Import, ImportError, ImportOptions, Imported, Kept, Stored, Update, import, mark, parse, unmarked, update,
+    Comparison, Fate, Import, ImportError, ImportOptions, Imported, Kept, Made, Stored, Update, compare,
+    import, import_each, mark, parse, unmarked, update,
 };
 pub use loader::{LoadError, Loader, NoDocuments};
 pub use problem::Problem;

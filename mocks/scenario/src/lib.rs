@@ -30,4 +30,4 @@ pub use path::{
     variables as path_variables,
 };
 pub use read::Format;
-pub use threads::{computing_threads, in_parts};
+pub use threads::{computing_threads, in_parts, while_made};

@@ -1,9 +1,9 @@
 //! A specification as it is kept: its text, the documents that it refers to, and how it was imported.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use api_mock_openapi::{Api, Import, ImportOptions, LoadError, Loader, parse};
+use api_mock_openapi::{Api, ImportOptions, LoadError, Loader, parse};
 use serde::{Deserialize, Serialize};
 
 /// A specification and all that is needed to read it again.
@@ -22,13 +22,10 @@ impl Kept {
     pub(crate) fn new(
         bytes: &[u8],
         options: &ImportOptions,
-        import: &Import,
+        groups: BTreeSet<&str>,
         seen: Seen<'_>,
     ) -> Option<Self> {
-        let mut groups: Vec<String> =
-            import.scenarios.iter().map(|made| made.scenario.group.clone()).collect();
-        groups.sort();
-        groups.dedup();
+        let groups = groups.into_iter().map(str::to_owned).collect();
         Some(Kept {
             groups,
             location: options.location.clone(),

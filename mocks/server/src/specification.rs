@@ -1,11 +1,14 @@
 //! Specifications become scenarios of the store, again and again.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::sync::Arc;
 
-use api_mock_openapi::{Import, ImportError, ImportOptions, Loader, Problem, import, update};
-use api_mock_scenario::{Format, Key, Scenario};
-use api_mock_store::{Store, StoreError, Stored};
+use api_mock_openapi::{
+    Comparison, Fate, Import, ImportError, ImportOptions, Imported, Loader, Made, Problem, compare,
+    import_each,
+};
+use api_mock_scenario::{Key, Scenario};
+use api_mock_store::{Checked, Snapshot, Store, StoreError, Stored};
 use serde::Serialize;
 
 use crate::kept::{Kept, Seen};
@@ -95,53 +98,93 @@ pub fn import_specification(
     dry_run: bool,
 ) -> Result<ImportReport, SpecificationError> {
     let seen = Seen::new(loader);
-    let mut imported = import(bytes, options, &seen)?;
+    let before = store.snapshot();
+    let mut imported = import_each(bytes, options, &seen, |made| File::of(made, store, &before))?;
     // Nothing is checked by it here, and it is the largest part of all: its memory is for the files.
     drop((std::mem::take(&mut imported.api.schemas), std::mem::take(&mut imported.api.operations)));
-    let todo = update(&stored_of(store, &imported), &imported);
-    let kept = Kept::new(bytes, options, &imported, seen);
-    let Import { group, scenarios, problems, .. } = imported;
+    let Import { group, scenarios: files, problems, .. } = imported;
+    let made: Vec<Made<'_>> = files.iter().map(File::made).collect();
+    let Comparison { fates, kept, removed, .. } =
+        compare(&stored_of(&before, group.as_deref(), &made), group.as_deref(), &made);
+    let kept_specification = Kept::new(bytes, options, made.iter().map(|file| file.group).collect(), seen);
+
     let mut report = ImportReport::default();
     report.problems.extend(problems.into_iter().map(|Problem { at, what, .. }| LeftOut { at, what }));
-    report.unchanged = todo.unchanged.len();
-    report.kept = todo.kept.iter().map(|kept| address(&kept.key)).collect();
-    report.removed = todo.removed.iter().map(address).collect();
-    let count_added = todo.added.len();
-    let (keys, texts): (Vec<Key>, Vec<String>) =
-        todo.added.into_iter().chain(todo.changed).map(|file| (file.key, file.text)).unzip();
-    let in_order: Vec<(Key, Option<Scenario>)> = scenarios
-        .into_iter()
-        // Large specifications make many scenarios; those that are stored need not be here, too.
-        .map(|made| (made.key(), dry_run.then_some(made.scenario)))
-        .collect();
-    let bad: HashMap<usize, String> = if dry_run {
-        texts.iter().enumerate().filter_map(|(number, text)| Some((number, unusable(text)?))).collect()
-    } else {
-        let bad = store.put_good_texts(texts)?.into_iter();
-        bad.map(|(number, error)| (number, format!("left out: {error}"))).collect()
-    };
-    for (number, key) in keys.iter().enumerate() {
-        match bad.get(&number) {
-            Some(what) => report.problems.push(LeftOut { at: address(key), what: what.clone() }),
-            None if number < count_added => report.added.push(address(key)),
-            None => report.changed.push(address(key)),
+    report.removed = removed.iter().map(address).collect();
+    let (mut good, mut in_order) = (Vec::new(), Vec::with_capacity(files.len()));
+    for (file, fate) in files.into_iter().zip(fates) {
+        let address = address(&file.key);
+        let list = match fate {
+            Fate::Added => &mut report.added,
+            Fate::Changed => &mut report.changed,
+            Fate::Kept => &mut report.kept,
+            Fate::Unchanged => {
+                report.unchanged += 1;
+                in_order.push((file.key, None));
+                continue;
+            }
+        };
+        // Of one that stays as somebody changed it nothing is stored.
+        let is_kept = fate == Fate::Kept;
+        match file.checked {
+            Err(error) if !is_kept => {
+                report.problems.push(LeftOut { at: address, what: format!("left out: {error}") });
+                continue;
+            }
+            Ok(Some(checked)) if dry_run => in_order.push((file.key, Some(checked.into_scenario()))),
+            Ok(Some(checked)) if !is_kept => {
+                good.push(checked);
+                in_order.push((file.key, None));
+            }
+            _ => in_order.push((file.key, None)),
         }
+        list.push(address);
     }
+    report.kept.extend(kept.iter().map(address));
     if !dry_run {
-        store.delete_all(&todo.removed)?;
-        keep(store, kept, group.as_deref())?;
+        store.put_checked(good)?;
+        store.delete_all(&removed)?;
+        keep(store, kept_specification, group.as_deref())?;
     }
-    let left_out: HashSet<&Key> = bad.keys().filter_map(|number| keys.get(*number)).collect();
     let snapshot = store.snapshot();
     report.scenarios = in_order
         .into_iter()
-        .filter(|(key, _)| !left_out.contains(key))
-        .filter_map(|(key, made)| match snapshot.scenario(&key) {
+        .filter_map(|(key, planned)| match snapshot.scenario(&key) {
             Some(stored) => Some(Reported::Stored(Arc::clone(stored))),
-            None => made.map(|scenario| Reported::Planned(Box::new(scenario))),
+            None => planned.map(|scenario| Reported::Planned(Box::new(scenario))),
         })
         .collect();
     Ok(report)
+}
+
+/// A file that an import made, checked while it made others.
+struct File {
+    key: Key,
+    group: String,
+    /// None: it is stored already.
+    checked: Result<Option<Checked>, StoreError>,
+    /// Where that is not in what was checked.
+    text: String,
+}
+
+impl File {
+    fn of(made: Imported, store: &Store, before: &Snapshot) -> Self {
+        let (key, text) = (made.key(), made.text());
+        let group = made.scenario.group;
+        let is_there = before.scenario(&key).is_some_and(|stored| *stored.text == *text);
+        let checked = if is_there { Ok(None) } else { store.check_text(&text).map(Some) };
+        // A large specification makes many of them: each is held once.
+        let text = if matches!(checked, Ok(Some(_))) { String::new() } else { text };
+        File { key, group, checked, text }
+    }
+
+    fn made(&self) -> Made<'_> {
+        let text = match &self.checked {
+            Ok(Some(checked)) => checked.text(),
+            _ => &self.text,
+        };
+        Made { key: &self.key, group: &self.group, text }
+    }
 }
 
 /// Keeps the specification for checking requests by it.
@@ -152,27 +195,15 @@ fn keep(store: &Store, kept: Option<Kept>, group: Option<&str>) -> Result<(), St
 }
 
 /// What could be in the way of the import, or be left over from the last one.
-fn stored_of(store: &Store, imported: &Import) -> Vec<api_mock_openapi::Stored> {
-    let made = &imported.scenarios;
-    let mut groups: HashSet<&str> = made.iter().map(|made| made.scenario.group.as_str()).collect();
-    groups.extend(imported.group.as_deref());
-    let keys: HashSet<Key> = made.iter().map(api_mock_openapi::Imported::key).collect();
-    let snapshot = store.snapshot();
-    let wanted = snapshot
+fn stored_of(before: &Snapshot, group: Option<&str>, made: &[Made<'_>]) -> Vec<api_mock_openapi::Stored> {
+    let groups: HashSet<&str> = group.into_iter().chain(made.iter().map(|file| file.group)).collect();
+    let keys: HashSet<&Key> = made.iter().map(|file| file.key).collect();
+    let wanted = before
         .scenarios()
         .filter(|(key, stored)| keys.contains(&***key) || groups.contains(stored.scenario.group.as_str()));
     wanted
         .map(|(key, stored)| api_mock_openapi::Stored { key: Key::clone(key), text: stored.text.to_string() })
         .collect()
-}
-
-/// Why the store would not take a text.
-fn unusable(text: &str) -> Option<String> {
-    let scenario = match Scenario::parse(text, Format::Yaml) {
-        Ok(scenario) => scenario,
-        Err(error) => return Some(format!("left out: {error}")),
-    };
-    api_mock_engine::check(&scenario, text).err().map(|error| format!("left out: {error}"))
 }
 
 fn address(key: &Key) -> String {

@@ -15,4 +15,4 @@ pub use error::{LoadProblem, StoreError, StoreErrorKind};
 pub use options::StoreOptions;
 pub use snapshot::{FixtureFolder, Snapshot, Stored, StoredFixture};
 pub use specifications::KeptSpecification;
-pub use store::Store;
+pub use store::{Checked, Store};

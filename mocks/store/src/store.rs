@@ -2,6 +2,8 @@
 
 mod batch;
 
+pub use batch::Checked;
+
 use std::collections::HashMap;
 use std::fmt;
 use std::path::{Path, PathBuf};

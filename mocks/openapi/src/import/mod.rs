@@ -7,7 +7,7 @@ mod rules;
 mod scenarios;
 mod update;
 
-use api_mock_scenario::{Key, Scenario};
+use api_mock_scenario::{Key, Scenario, while_made};
 
 use crate::document::{DocumentError, parse_document};
 use crate::documents::Documents;
@@ -17,7 +17,7 @@ use crate::schema::{Direction, SchemaId};
 use crate::spec::{self, Api};
 
 pub(crate) use example::{Examples, SharedPlanner, planners};
-pub use update::{Kept, Stored, Update, mark, unmarked, update};
+pub use update::{Comparison, Fate, Kept, Made, Stored, Update, compare, mark, unmarked, update};
 
 /// Specifications of more bytes than this are refused unless told otherwise.
 const MAX_BYTES: usize = 64 << 20;
@@ -85,16 +85,16 @@ pub enum ImportError {
     },
 }
 
-/// What an import made.
+/// What an import made: scenarios, or what [`import_each`] was told to make of them.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
-pub struct Import {
+pub struct Import<S = Imported> {
     /// The specification itself, with which requests and answers are checked.
     pub api: Api,
     /// The group of the scenarios; none if the specification has no title and no group was told.
     pub group: Option<String>,
     /// In the order of the specification.
-    pub scenarios: Vec<Imported>,
+    pub scenarios: Vec<S>,
     /// What was left out or changed, and where.
     pub problems: Vec<Problem>,
 }
@@ -194,9 +194,45 @@ fn read(
 pub fn import(bytes: &[u8], options: &ImportOptions, loader: &dyn Loader) -> Result<Import, ImportError> {
     let problems = Problems::default();
     let api = read(bytes, options, loader, &problems)?;
-    let scenarios = scenarios::scenarios(&api, options, &problems);
-    let group = names::named_group(&api, options);
-    Ok(Import { api, group, scenarios, problems: problems.into_list() })
+    let mut made = Vec::new();
+    scenarios::scenarios(&api, options, &problems, &mut |scenario| made.push(scenario));
+    Ok(Import::new(api, options, made, problems))
+}
+
+/// So many scenarios are worth a thread.
+const FOR_A_THREAD: usize = 32;
+
+/// As [`import`], but does something with each scenario, on other threads while this one makes more of them.
+///
+/// ```
+/// use api_mock_openapi::{ImportOptions, NoDocuments, import_each};
+///
+/// let spec = b"openapi: 3.0.0\ninfo: {title: T, version: '1'}\npaths: {/a: {get: {responses: {200: {description: ok}}}}}\n";
+/// let files = import_each(spec, &ImportOptions::default(), &NoDocuments, |made| made.text())?.scenarios;
+/// assert!(files[0].contains("path: /a\n"));
+/// # Ok::<(), api_mock_openapi::ImportError>(())
+/// ```
+///
+/// # Errors
+/// As [`import`].
+pub fn import_each<S: Send>(
+    bytes: &[u8],
+    options: &ImportOptions,
+    loader: &dyn Loader,
+    each: impl Fn(Imported) -> S + Sync,
+) -> Result<Import<S>, ImportError> {
+    let problems = Problems::default();
+    let api = read(bytes, options, loader, &problems)?;
+    let make = |push: &mut dyn FnMut(Imported)| scenarios::scenarios(&api, options, &problems, push);
+    let made = while_made(FOR_A_THREAD, make, each);
+    Ok(Import::new(api, options, made, problems))
+}
+
+impl<S> Import<S> {
+    fn new(api: Api, options: &ImportOptions, scenarios: Vec<S>, problems: Problems) -> Self {
+        let group = names::named_group(&api, options);
+        Import { api, group, scenarios, problems: problems.into_list() }
+    }
 }
 
 impl Api {

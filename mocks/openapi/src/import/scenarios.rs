@@ -15,7 +15,13 @@ use crate::spec::{Api, Media, Operation, Response, essence};
 /// An operation does not get more scenarios than this.
 const MAX_FOR_OPERATION: usize = 200;
 
-pub(super) fn scenarios(api: &Api, options: &ImportOptions, problems: &Problems) -> Vec<Imported> {
+/// Gives `push` all scenarios, one after the other.
+pub(super) fn scenarios(
+    api: &Api,
+    options: &ImportOptions,
+    problems: &Problems,
+    push: &mut dyn FnMut(Imported),
+) {
     let (requests, responses) = planners(&api.schemas, options.value_examples);
     let mut importer = Importer {
         api,
@@ -23,13 +29,13 @@ pub(super) fn scenarios(api: &Api, options: &ImportOptions, problems: &Problems)
         problems,
         bodies: Bodies::new(&api.schemas, options, responses),
         examples: Examples::new(&api.schemas, requests),
-        made: Vec::new(),
+        push,
+        made: 0,
         keys: HashSet::new(),
     };
     for (index, operation) in api.operations.iter().enumerate() {
         importer.operation(index, operation);
     }
-    importer.made
 }
 
 struct Importer<'a> {
@@ -38,7 +44,9 @@ struct Importer<'a> {
     problems: &'a Problems,
     bodies: Bodies<'a>,
     examples: Examples<'a>,
-    made: Vec<Imported>,
+    push: &'a mut dyn FnMut(Imported),
+    /// How many.
+    made: usize,
     keys: HashSet<api_mock_scenario::Key>,
 }
 
@@ -62,7 +70,7 @@ impl Importer<'_> {
         query.into_iter().for_each(|(name, pattern)| request.match_query_params.set(name, literal(&pattern)));
         let group = names::group(self.api, self.options, &path);
         let common = Common { index, operation, path, group, request };
-        let before = self.made.len();
+        let before = self.made;
         for (at, response) in operation.responses.iter().enumerate() {
             let Some(status) = status(operation, response) else {
                 self.problems.add_at(response.at.clone(), "left out: a status below 200 is no answer");
@@ -113,7 +121,7 @@ impl Importer<'_> {
                 let wanted = common.operation.body.iter().flat_map(|body| body.content.iter().enumerate());
                 let wanted: Vec<_> = wanted.map(Some).collect();
                 for request in if wanted.is_empty() { vec![None] } else { wanted } {
-                    if self.made.len() - before >= MAX_FOR_OPERATION {
+                    if self.made - before >= MAX_FOR_OPERATION {
                         return false;
                     }
                     self.scenario(common, (at, response, status), media, &body, request);
@@ -169,7 +177,8 @@ impl Importer<'_> {
             media.filter(|(_, media)| media.is_json()).and_then(|(_, media)| media.schema)
         };
         let (schema, request_schema) = (json(media), json(request));
-        self.made.push(Imported { scenario, operation: common.index, response: at, schema, request_schema });
+        self.made += 1;
+        (self.push)(Imported { scenario, operation: common.index, response: at, schema, request_schema });
     }
 
     fn answer(

@@ -3,9 +3,9 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use api_mock_scenario::{Format, Key, Scenario, computing_threads, in_parts};
+use api_mock_scenario::{Format, Key, Scenario};
 
-use super::{Import, Imported};
+use super::Import;
 
 /// How the first line of an imported file begins. A digest of the rest of the file follows.
 const MARK: &str = "# Imported from a specification; what you change here is kept. ";
@@ -65,22 +65,81 @@ pub struct Kept {
 /// ```
 #[must_use]
 pub fn update(stored: &[Stored], import: &Import) -> Update {
-    let known: BTreeMap<&Key, &str> = stored.iter().map(|file| (&file.key, file.text.as_str())).collect();
-    let mut update = Update::default();
-    let mut wanted: HashSet<Key> = HashSet::new();
-    // A specification that has no operation any more is still followed.
-    let mut groups: HashSet<&str> = import.group.as_deref().into_iter().collect();
-    for (imported, text) in import.scenarios.iter().zip(texts(&import.scenarios)) {
-        let key = imported.key();
-        groups.insert(&imported.scenario.group);
-        match known.get(&key) {
-            None => update.added.push(Stored { key: key.clone(), text }),
-            Some(old) if *old == text => update.unchanged.push(key.clone()),
-            Some(old) if is_untouched(old) => update.changed.push(Stored { key: key.clone(), text }),
-            Some(_) => update.kept.push(Kept { key: key.clone(), wanted: Some(text) }),
+    let files: Vec<Stored> = import
+        .scenarios
+        .iter()
+        .map(|imported| Stored { key: imported.key(), text: imported.text() })
+        .collect();
+    let made: Vec<Made<'_>> = import
+        .scenarios
+        .iter()
+        .zip(&files)
+        .map(|(imported, Stored { key, text })| Made { key, group: &imported.scenario.group, text })
+        .collect();
+    let Comparison { fates, kept, removed } = compare(stored, import.group.as_deref(), &made);
+    let mut update = Update { removed, ..Update::default() };
+    for (file, fate) in files.into_iter().zip(fates) {
+        match fate {
+            Fate::Added => update.added.push(file),
+            Fate::Changed => update.changed.push(file),
+            Fate::Unchanged => update.unchanged.push(file.key),
+            Fate::Kept => update.kept.push(Kept { key: file.key, wanted: Some(file.text) }),
         }
-        wanted.insert(key);
     }
+    update.kept.extend(kept.into_iter().map(|key| Kept { key, wanted: None }));
+    update
+}
+
+/// A file that an import made.
+#[derive(Clone, Copy, Debug)]
+pub struct Made<'m> {
+    /// Which scenario it is.
+    pub key: &'m Key,
+    /// Its group.
+    pub group: &'m str,
+    /// The text of the file.
+    pub text: &'m str,
+}
+
+/// What is to be done with a file that an import made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// It is new.
+    Added,
+    /// It replaces one that nobody changed.
+    Changed,
+    /// It is there already.
+    Unchanged,
+    /// Another one stays in its place, because somebody changed that.
+    Kept,
+}
+
+/// What comes of the files of an import, and of those that are stored and that it has not.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Comparison {
+    /// One for each file.
+    pub fates: Vec<Fate>,
+    /// Stored ones that stay because somebody changed them.
+    pub kept: Vec<Key>,
+    /// Stored ones to be deleted.
+    pub removed: Vec<Key>,
+}
+
+/// As [`update`], for files that were made of the scenarios of an import of this group.
+#[must_use]
+pub fn compare(stored: &[Stored], group: Option<&str>, made: &[Made<'_>]) -> Comparison {
+    let known: BTreeMap<&Key, &str> = stored.iter().map(|file| (&file.key, file.text.as_str())).collect();
+    // A specification that has no operation any more is still followed.
+    let groups: HashSet<&str> = group.into_iter().chain(made.iter().map(|file| file.group)).collect();
+    let wanted: HashSet<&Key> = made.iter().map(|file| file.key).collect();
+    let fate = |file: &Made<'_>| match known.get(file.key) {
+        None => Fate::Added,
+        Some(old) if *old == file.text => Fate::Unchanged,
+        Some(old) if is_untouched(old) => Fate::Changed,
+        Some(_) => Fate::Kept,
+    };
+    let mut comparison = Comparison { fates: made.iter().map(fate).collect(), ..Comparison::default() };
     for file in stored.iter().filter(|file| !wanted.contains(&file.key)) {
         let Some(rest) = body(&file.text) else { continue };
         let same_group = Scenario::parse(rest, Format::Yaml)
@@ -88,22 +147,10 @@ pub fn update(stored: &[Stored], import: &Import) -> Update {
         if !same_group {
             continue;
         }
-        if is_untouched(&file.text) {
-            update.removed.push(file.key.clone());
-        } else {
-            update.kept.push(Kept { key: file.key.clone(), wanted: None });
-        }
+        let list = if is_untouched(&file.text) { &mut comparison.removed } else { &mut comparison.kept };
+        list.push(file.key.clone());
     }
-    update
-}
-
-/// So many texts are worth a thread.
-const FOR_A_THREAD: usize = 128;
-
-/// The texts of the files, many of them by several threads.
-fn texts(scenarios: &[Imported]) -> Vec<String> {
-    let write = |scenarios: &[Imported]| scenarios.iter().map(Imported::text).collect::<Vec<_>>();
-    in_parts(scenarios, computing_threads(), FOR_A_THREAD, write).into_iter().flatten().collect()
+    comparison
 }
 
 /// A file with the mark of an import before it.

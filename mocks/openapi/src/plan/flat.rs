@@ -20,14 +20,29 @@ const NUMBER: &str = r"__number__[+-]?(([0-9]{1,10}(\.[0-9]{1,5})?)|(\.[0-9]{1,1
 const BOOLEAN: &str = "__boolean__(false|true)";
 
 /// What a schema says, as far as it matters here.
-enum Step {
+enum Step<'s> {
     Nothing,
     /// A pattern as a text of JSON.
     Scalar(Rc<str>),
     /// Of what kind the items are.
-    Items(Vec<SchemaId>),
+    Items(Box<[SchemaId]>),
     /// The members, each with all that is said of it.
-    Members(Vec<(Box<str>, Vec<SchemaId>)>),
+    Members(Box<[(&'s str, Said)]>),
+}
+
+/// The schemas that speak of a member: nearly always one.
+enum Said {
+    One(SchemaId),
+    Several(Box<[SchemaId]>),
+}
+
+impl Said {
+    fn ids(&self) -> &[SchemaId] {
+        match self {
+            Said::One(id) => std::slice::from_ref(id),
+            Said::Several(ids) => ids,
+        }
+    }
 }
 
 /// Collects the patterns of schemas. What it found out about a schema it remembers, since many bodies hold the same.
@@ -35,7 +50,7 @@ pub(crate) struct Flat<'s> {
     schemas: &'s Schemas,
     direction: Direction,
     /// By their numbers.
-    steps: Vec<Option<Rc<Step>>>,
+    steps: Vec<Option<Rc<Step<'s>>>>,
 }
 
 /// The patterns of one body, in order.
@@ -82,7 +97,7 @@ impl<'s> Flat<'s> {
         self.collect(&step, key, depth, found);
     }
 
-    fn collect(&mut self, step: &Step, key: &mut String, depth: u32, found: &mut Found) {
+    fn collect(&mut self, step: &Step<'s>, key: &mut String, depth: u32, found: &mut Found) {
         match step {
             Step::Nothing => {}
             Step::Scalar(_) if key.is_empty() => {}
@@ -90,19 +105,19 @@ impl<'s> Flat<'s> {
             Step::Items(ids) => self.below(ids, key, depth + 1, found),
             Step::Members(members) => {
                 let length = key.len();
-                for (name, ids) in members {
+                for (name, said) in members {
                     if length > 0 {
                         key.push('.');
                     }
                     key.push_str(name);
-                    self.below(ids, key, depth + 1, found);
+                    self.below(said.ids(), key, depth + 1, found);
                     key.truncate(length);
                 }
             }
         }
     }
 
-    fn step(&self, ids: &[SchemaId], chosen: &[Chosen]) -> Step {
+    fn step(&self, ids: &[SchemaId], chosen: &[Chosen]) -> Step<'s> {
         let merged = Merged::of(self.schemas, ids, chosen);
         // Where something is still to be chosen, a value may be of any of several kinds.
         if merged.open.is_some() || merged.never {
@@ -116,7 +131,7 @@ impl<'s> Flat<'s> {
             items.dedup();
             // All items have one key, so they must be of one kind.
             let is_uniform = merged.arrays.iter().all(|rules| rules.prefix.is_empty());
-            return if is_uniform && !items.is_empty() { Step::Items(items) } else { Step::Nothing };
+            return if is_uniform && !items.is_empty() { Step::Items(items.into()) } else { Step::Nothing };
         }
         let mut members = Vec::new();
         for rules in &merged.objects {
@@ -124,15 +139,21 @@ impl<'s> Flat<'s> {
                 if self.direction.leaves_out(self.schemas.get(self.schemas.follow(*id))) {
                     continue;
                 }
-                let all: Vec<SchemaId> =
-                    merged.objects.iter().filter_map(|rules| rules.property(name)).collect();
+                let mut all = merged.objects.iter().filter_map(|rules| rules.property(name));
                 // Several schemas may speak of one member; the first of them speaks for all.
-                if all.first() == Some(id) {
-                    members.push((name.clone(), all));
+                if all.next() != Some(*id) {
+                    continue;
                 }
+                let others: Vec<SchemaId> = all.collect();
+                let said = if others.is_empty() {
+                    Said::One(*id)
+                } else {
+                    Said::Several([&[*id], others.as_slice()].concat().into())
+                };
+                members.push((&**name, said));
             }
         }
-        Step::Members(members)
+        Step::Members(members.into())
     }
 }
 

@@ -62,7 +62,8 @@ fn by_pattern(
     let Some(fitted) = pattern.fitted(min, max) else {
         return impossible("no text was found that matches its pattern and has its length");
     };
-    let certain = alone && (!pattern.is_checked() || pattern_is_certain(&fitted.text));
+    // In this order: to know whether it is checked it has to be compiled.
+    let certain = alone && (pattern_is_certain(&fitted.text) || !pattern.is_checked());
     // Where anchors may not hold, nothing is known of the pattern.
     let known = certain.then(|| pattern.clone());
     let (least, most) = (fitted.min, fitted.max);

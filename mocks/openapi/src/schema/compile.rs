@@ -108,6 +108,8 @@ impl<'d> Compiler<'d> {
 
     pub(crate) fn finish(mut self) -> Schemas {
         self.run();
+        // It stays, and what grew is half empty.
+        self.nodes.shrink_to_fit();
         Schemas { nodes: self.nodes }
     }
 

@@ -9,6 +9,8 @@ use regex_syntax::hir::{Class, Hir, HirKind, Look};
 
 /// Compiled patterns larger than this are not checked.
 const MAX_COMPILED_BYTES: usize = 2 << 20;
+/// Patterns of so many states at most are far from that.
+const FEW_STATES: u64 = 4_000;
 /// How much longer than it must be a repetition without an end gets when strings are generated.
 const ENDLESS_EXTRA: u64 = 48;
 /// How many rounds more than it must a repetition gets that was cut to a length.
@@ -20,19 +22,23 @@ pub(crate) struct Pattern {
     source: Box<str>,
     /// `None` if it cannot be checked.
     matcher: OnceLock<Option<Regex>>,
+    /// It is known without compiling it that it can be.
+    is_small: bool,
     problem: Option<String>,
 }
 
 impl Pattern {
     pub(crate) fn new(source: &str) -> Pattern {
-        let problem = match regex_syntax::parse(&translated(source, true)) {
+        let parsed = regex_syntax::parse(&translated(source, true));
+        let is_small = parsed.as_ref().is_ok_and(|hir| most_states(hir) <= FEW_STATES);
+        let problem = match parsed {
             Ok(_) => None,
             Err(_) if look_around(source).is_some() => {
                 Some("it looks ahead or behind, which is not supported".to_owned())
             }
             Err(error) => Some(last_line(&error.to_string())),
         };
-        Pattern { source: source.into(), matcher: OnceLock::new(), problem }
+        Pattern { source: source.into(), matcher: OnceLock::new(), is_small, problem }
     }
 
     pub(crate) fn source(&self) -> &str {
@@ -52,9 +58,9 @@ impl Pattern {
         self.matcher.get_or_init(|| if self.problem.is_some() { None } else { compile() }).as_ref()
     }
 
-    /// Whether it is checked at all.
+    /// Whether it is checked at all. An import asks this of each pattern, and matches hardly any.
     pub(crate) fn is_checked(&self) -> bool {
-        self.matcher().is_some()
+        self.problem.is_none() && (self.is_small || self.matcher().is_some())
     }
 
     /// Whether it is found in the text; true if it cannot be checked.
@@ -70,6 +76,23 @@ impl Pattern {
             translated(&without_look_around(&self.source), false)
         };
         fit(&readable, min, max).or_else(|| padded(&readable, min, max))
+    }
+}
+
+/// More states than an automaton of this has: a character of several bytes takes some, and repetitions are written out.
+fn most_states(hir: &Hir) -> u64 {
+    let sum = |parts: &[Hir]| parts.iter().fold(1, |sum: u64, part| sum.saturating_add(most_states(part)));
+    match hir.kind() {
+        HirKind::Empty | HirKind::Look(_) => 1,
+        HirKind::Literal(literal) => literal.0.len() as u64,
+        HirKind::Class(Class::Unicode(class)) => 16 * class.ranges().len() as u64 + 1,
+        HirKind::Class(Class::Bytes(class)) => class.ranges().len() as u64 + 1,
+        HirKind::Repetition(repetition) => {
+            let times = repetition.max.unwrap_or(repetition.min.saturating_add(1)).max(1);
+            most_states(&repetition.sub).saturating_add(2).saturating_mul(u64::from(times))
+        }
+        HirKind::Capture(capture) => most_states(&capture.sub).saturating_add(2),
+        HirKind::Concat(parts) | HirKind::Alternation(parts) => sum(parts),
     }
 }
 
@@ -454,6 +477,24 @@ fn anchors_hold(hir: &Hir, at_start: bool, at_end: bool) -> bool {
 mod tests {
     use super::*;
     use api_mock_datagen::{PatternLimits, Rng};
+
+    #[test]
+    fn what_is_known_to_be_small_can_be_compiled() {
+        for (source, is_small) in [
+            ("^r1_[a-z0-9]{8}$", true),
+            ("(a|[\\u4e00-\\u9fff]){1,40}", true),
+            (r"^(?:[A-Z]{2}[0-9]{1,30}){3}(?:x|yz)*$", true),
+            (r"\w{1,200}", false),
+            ("(a{1000}){1000}", false),
+            ("(?=x)y", false),
+        ] {
+            let pattern = Pattern::new(source);
+            assert_eq!(pattern.is_small && pattern.problem.is_none(), is_small, "{source}");
+            assert!(!is_small || pattern.matcher().is_some(), "{source}");
+        }
+        let too_large = Pattern::new("(a{1000}){1000}");
+        assert!(!too_large.is_checked() && too_large.is_match("b"));
+    }
 
     #[test]
     fn patterns_mean_what_they_mean_in_javascript() {

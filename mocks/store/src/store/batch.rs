@@ -23,6 +23,27 @@ fn shared(texts: Vec<String>) -> Vec<Arc<str>> {
     texts.into_iter().map(Arc::from).collect()
 }
 
+/// A scenario that a store would take: see [`Store::check_text`].
+#[derive(Debug)]
+pub struct Checked {
+    scenario: Scenario,
+    text: Arc<str>,
+}
+
+impl Checked {
+    /// The text.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// The scenario.
+    #[must_use]
+    pub fn into_scenario(self) -> Scenario {
+        self.scenario
+    }
+}
+
 /// So many texts are worth a thread.
 const FOR_A_THREAD: usize = 32;
 
@@ -34,7 +55,23 @@ impl Store {
     /// One of the texts is no scenario, or cannot be stored.
     pub fn put_texts(&self, texts: Vec<String>) -> Result<Vec<Arc<Stored>>, StoreError> {
         let checked: Result<Vec<_>, StoreError> = self.shared.check_all(shared(texts)).into_iter().collect();
-        self.shared.put(checked?)
+        self.put_checked(checked?)
+    }
+
+    /// Whether YAML is a scenario that can be stored; on any thread, before [`Store::put_checked`].
+    ///
+    /// # Errors
+    /// It is none.
+    pub fn check_text(&self, text: &str) -> Result<Checked, StoreError> {
+        self.shared.check(&text.into())
+    }
+
+    /// Adds or replaces scenarios that were checked by this store. (A disk that fails on the way may leave some of them.)
+    ///
+    /// # Errors
+    /// They cannot be stored.
+    pub fn put_checked(&self, checked: Vec<Checked>) -> Result<Vec<Arc<Stored>>, StoreError> {
+        self.shared.put(checked.into_iter().map(|Checked { scenario, text }| (scenario, text)).collect())
     }
 
     /// The same, but those that are no good are left out: their numbers, and what is wrong with each.
@@ -49,7 +86,7 @@ impl Store {
                 Err(error) => bad.push((number, error)),
             }
         }
-        self.shared.put(good)?;
+        self.put_checked(good)?;
         Ok(bad)
     }
 
@@ -79,17 +116,17 @@ impl Store {
 
 impl Shared {
     /// Reads and checks texts, many of them by several threads.
-    fn check_all(&self, texts: Vec<Arc<str>>) -> Vec<Result<(Scenario, Arc<str>), StoreError>> {
+    fn check_all(&self, texts: Vec<Arc<str>>) -> Vec<Result<Checked, StoreError>> {
         let check = |texts: &[Arc<str>]| texts.iter().map(|text| self.check(text)).collect::<Vec<_>>();
         in_parts(&texts, computing_threads(), FOR_A_THREAD, check).into_iter().flatten().collect()
     }
 
-    fn check(&self, text: &Arc<str>) -> Result<(Scenario, Arc<str>), StoreError> {
+    fn check(&self, text: &Arc<str>) -> Result<Checked, StoreError> {
         let kind = FileKind::Scenario(Format::Yaml);
         load::check_size(&kind, text.len() as u64, &self.options)?;
         let scenario = Scenario::parse(text, Format::Yaml).map_err(Box::new)?;
         self.options.check(&scenario, text)?;
-        Ok((scenario, Arc::clone(text)))
+        Ok(Checked { scenario, text: Arc::clone(text) })
     }
 
     /// Adds or replaces all of them. If the disk fails, none answers, and those that were written are found by the next
