@@ -278,7 +278,9 @@ fn query(contract: &Contract, options: &RunOptions, examples: bool) -> Vec<(Stri
         query.push((name.to_owned(), maker));
     }
     for (name, pattern) in rules.match_query_params.iter() {
-        if rules.example_query_params.get(name).is_none() && !pattern.is_empty() {
+        // Nothing is sent of what must not be there, nor for a rule about all others.
+        let is_sent = name != "*" && pattern != "__absent__" && !pattern.is_empty();
+        if rules.example_query_params.get(name).is_none() && is_sent {
             query.push((name.to_owned(), Maker::of_pattern(pattern)));
         }
     }

@@ -54,7 +54,11 @@ impl Variables {
             })
         };
         let headers = names.iter().filter(|word| canonical(word));
-        let defaults = scenario.request.match_query_params.iter();
+        let defaults = scenario
+            .request
+            .match_query_params
+            .iter()
+            .filter(|(name, text)| *name != "*" && *text != "__absent__");
         Variables {
             count: COUNT.into(),
             defaults: defaults.map(|(name, text)| (name.into(), text.into())).collect(),

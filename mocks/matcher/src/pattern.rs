@@ -17,6 +17,9 @@ const KNOWN_BYTES: usize = 128 << 10;
 /// A pattern that begins so does not fit what is missing, even if it fits what is empty.
 const PRESENT: &str = "__present__";
 
+/// This pattern fits only what is missing.
+const ABSENT: &str = "__absent__";
+
 /// A text that a value is compared with, or is searched for as a regular expression.
 #[derive(Clone, Debug)]
 pub(crate) struct TextPattern {
@@ -34,10 +37,18 @@ impl TextPattern {
     /// Whether a parameter or a header fits. One that is missing is as good as an empty one, unless the pattern says that
     /// it must be there.
     pub(crate) fn fits(&self, value: Option<&str>) -> bool {
+        if self.is_absent() {
+            return value.is_none();
+        }
         match value {
             Some(value) => self.matches(value),
             None => !self.text.starts_with(PRESENT) && self.matches(""),
         }
+    }
+
+    /// Whether nothing may be there.
+    pub(crate) fn is_absent(&self) -> bool {
+        self.text == ABSENT
     }
 
     pub(crate) fn matches(&self, value: &str) -> bool {
@@ -175,6 +186,11 @@ mod tests {
         assert!(matches("application/json", "application/json; charset=utf-8"));
         assert!(TextPattern::new("__present__").fits(Some("")) && TextPattern::new("").fits(None));
         assert!(!TextPattern::new("__present__.*").fits(None));
+        assert!(TextPattern::new("__absent__").fits(None));
+        assert!(
+            !TextPattern::new("__absent__").fits(Some(""))
+                && !TextPattern::new("__absent__").fits(Some("__absent__"))
+        );
         assert!(matches("*/*", "*/*") && !matches("*/*", "text/html"));
         assert!(matches("Bearer sk_[0-9a-f]{10}$", "Bearer sk_0123456789"));
         assert!(!matches("Bearer sk_[0-9a-f]{10}$", "Bearer sk_012345678"));

@@ -88,6 +88,8 @@ impl<'r> Probe<'r> {
 #[derive(Debug)]
 pub(crate) struct Rules {
     query: Vec<(String, TextPattern)>,
+    /// For each parameter that has no pattern of its own.
+    other_query: Option<TextPattern>,
     headers: Vec<(String, Option<HeaderName>, TextPattern)>,
     content_type: Option<TextPattern>,
     contents: Option<Contents>,
@@ -101,6 +103,9 @@ pub(crate) struct Contents {
     form: Option<FormRule>,
     strict: bool,
 }
+
+/// Instead of a query parameter's name: all that have no pattern of their own.
+const OTHERS: &str = "*";
 
 /// A rule of this and the SHA-256 in hexadecimal fits one body only, which may be binary or long.
 const DIGEST: &str = "__sha256__";
@@ -122,8 +127,11 @@ impl Rules {
             (name, parsed, pattern)
         };
         let given = |text: &str| (!text.is_empty()).then(|| TextPattern::new(text));
+        let (others, query): (Vec<_>, Vec<_>) =
+            compile(&request.match_query_params).into_iter().partition(|(name, _)| name == OTHERS);
         Rules {
-            query: compile(&request.match_query_params),
+            query,
+            other_query: others.into_iter().next().map(|(_, pattern)| pattern),
             headers: compile(&request.match_headers).into_iter().map(header).collect(),
             content_type: given(&request.match_content_type),
             contents: given(&request.match_contents).map(|whole| Contents::new(whole, options)),
@@ -134,9 +142,18 @@ impl Rules {
     pub(crate) fn fit(&self, probe: &Probe<'_>) -> bool {
         let request = probe.request;
         self.query.iter().all(|(name, pattern)| pattern.fits(request.query_value(name)))
+            && self.bad_other(request).is_none()
             && self.contents.as_ref().is_none_or(|contents| contents.fit(probe).is_ok())
             && self.headers.iter().all(|(_, name, pattern)| pattern.fits(header(request, name.as_ref())))
             && self.content_type.as_ref().is_none_or(|pattern| content_type_fits(pattern, request))
+    }
+
+    /// The first query parameter that has no pattern of its own and does not fit that for all such.
+    fn bad_other<'r>(&self, request: &'r Request) -> Option<&'r str> {
+        let pattern = self.other_query.as_ref()?;
+        let is_other = |name: &str| !self.query.iter().any(|(known, _)| known == name);
+        let mut others = request.query.iter().filter(|(name, _)| is_other(name));
+        others.find(|(_, value)| !pattern.fits(Some(value))).map(|(name, _)| name.as_str())
     }
 
     /// The patterns that a request must match at certain places, or for fields: must not miss, unless its body fits as
@@ -149,7 +166,8 @@ impl Rules {
         });
         let fields = self.contents.as_ref().and_then(Contents::fields);
         let fields = fields.into_iter().flat_map(|fields| &fields.by_key);
-        query.chain(headers).chain(fields.map(|(key, pattern)| (Place::Field(key), pattern)))
+        let present = query.chain(headers).filter(|(_, pattern)| !pattern.is_absent());
+        present.chain(fields.map(|(key, pattern)| (Place::Field(key), pattern)))
     }
 
     /// The pattern for the body.
@@ -167,6 +185,9 @@ impl Rules {
                 let (name, missing, expected) = (name.clone(), value.is_none(), shown(name, pattern));
                 reasons.push(Reason::Query { name, missing, expected });
             }
+        }
+        if let Some(name) = self.bad_other(request) {
+            reasons.push(Reason::Query { name: name.to_owned(), missing: false, expected: None });
         }
         if let Some(Err(reason)) = self.contents.as_ref().map(|contents| contents.fit(probe)) {
             reasons.push(reason);
@@ -388,6 +409,22 @@ mod tests {
         assert!(!fits(&whole, &post("<a><id>x</id></a>", None)));
         let empty = rules(|s| s.request.match_contents = "{}".into());
         assert!(fits(&empty, &post("", None)) && fits(&empty, &post(r#"{"a":1}"#, None)));
+    }
+
+    #[test]
+    fn other_parameters_can_be_refused_and_named_ones_too() {
+        let get = |query: &str| Request::new(Method::GET, query, HeaderMap::new(), bytes::Bytes::new());
+        let only = rules(|s| {
+            s.request.match_query_params = [("page", "^1$"), ("*", "__absent__")].into_iter().collect();
+        });
+        assert!(fits(&only, &get("/x?page=1")) && !fits(&only, &get("/x?page=1&q=2")));
+        assert!(!fits(&only, &get("/x?q=")) && !fits(&only, &get("/x?page=2")));
+        let none = rules(|s| s.request.match_query_params = [("*", "__absent__")].into_iter().collect());
+        assert!(fits(&none, &get("/x")) && !fits(&none, &get("/x?a")));
+        let without = rules(|s| s.request.match_query_params = [("q", "__absent__")].into_iter().collect());
+        assert!(fits(&without, &get("/x?page=1")) && !fits(&without, &get("/x?q")));
+        let numbers = rules(|s| s.request.match_query_params = [("*", "^[0-9]+$")].into_iter().collect());
+        assert!(fits(&numbers, &get("/x?a=1&b=2")) && !fits(&numbers, &get("/x?a=1&b=c")));
     }
 
     #[test]

@@ -108,6 +108,15 @@ impl Names {
         Names { word, regex: None }
     }
 
+    /// Whether every name is one of them.
+    #[must_use]
+    pub fn includes_all(&self) -> bool {
+        match &self.regex {
+            Some(regex) => ["", ".", ".*", "^"].contains(&regex.as_str()),
+            None => self.word.is_empty(),
+        }
+    }
+
     /// Whether this is one of them.
     #[must_use]
     pub fn include(&self, name: &str) -> bool {

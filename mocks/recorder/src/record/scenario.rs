@@ -81,6 +81,7 @@ pub fn recording(exchange: &Exchange, options: &FileOptions) -> Result<Recording
     let said = headers::first(&exchange.headers, &headers::SCENARIO).and_then(valid_name);
     let is_named = said.is_some();
     scenario.name = said.unwrap_or_else(|| name(&scenario));
+    no_other_query(&mut scenario, &asked.query, options);
     Ok(Recording { scenario, fixture, is_named })
 }
 
@@ -136,14 +137,36 @@ fn add_query(scenario: &mut Scenario, query: &[(String, String)], options: &File
         let is_secret = options.redaction.is_secret_parameter(name);
         let value_kept = if is_secret { super::REDACTED } else { value };
         examples.set(literal(name), literal(value_kept));
-        // Names with braces cannot stand in a rule: there, they would be directives.
-        if !is_secret && !name.contains("{{") && options.match_query.include(name) {
-            rules.push((name.clone(), exactly(value)));
+        if !is_secret && can_be_named(name) && options.match_query.include(name) {
+            // What is missing would be as good as what is empty.
+            let present = if value.is_empty() { "__present__" } else { "" };
+            rules.push((name.clone(), format!("{present}{}", exactly(value))));
         }
     }
     rules.sort();
     scenario.request.match_query_params = rules.into_iter().collect();
     scenario.request.example_query_params = examples;
+}
+
+/// Whether a rule can be about the parameter of this name: braces would be a directive, and a star means others.
+fn can_be_named(name: &str) -> bool {
+    !name.contains("{{") && name != "*"
+}
+
+/// Another query is another request. What is not compared, because it is secret, may be any; where only some names are compared, others are
+/// never looked at.
+fn no_other_query(scenario: &mut Scenario, query: &[(String, String)], options: &FileOptions) {
+    // What cannot be named cannot be excepted.
+    if !options.match_query.includes_all() || query.iter().any(|(name, _)| !can_be_named(name)) {
+        return;
+    }
+    let rules = &mut scenario.request.match_query_params;
+    for (name, _) in query {
+        if rules.get(name).is_none() {
+            rules.set(name.as_str(), "__present__");
+        }
+    }
+    rules.set("*", "__absent__");
 }
 
 /// An expression for this text and no other.

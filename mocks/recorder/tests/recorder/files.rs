@@ -84,7 +84,8 @@ description: 'recorded for https://jsonplaceholder.test/todos'
 group: todos
 predicate: ''
 request:
-    match_query_params: {{}}
+    match_query_params:
+        "*": __absent__
     match_headers:
         Content-Type: application/json
     match_contents: '{shape}'
@@ -362,6 +363,27 @@ fn what_is_matched_can_be_chosen() {
     let scenario = recording(&made, &options).unwrap().scenario;
     assert_eq!(scenario.request.match_query_params.iter().collect::<Vec<_>>(), [("page", "^1$")]);
     assert_eq!(scenario.request.match_headers.iter().collect::<Vec<_>>(), [("X-Tenant", "^a$")]);
+}
+
+/// Pages of a list are not mistaken for each other, whichever was recorded.
+#[test]
+fn a_recording_answers_its_own_query_and_no_other() {
+    let queries = ["", "?page=2", "?page=2&size=5", "?flag", "?other", "?api_key=one"];
+    let (engine, _) = Engine::open(StoreOptions::in_memory(), EngineOptions::default()).unwrap();
+    for query in queries {
+        let made = exchange(Method::GET, &format!("http://a.test/items{query}"), query);
+        engine.store().put_scenario(&scenario(&made)).unwrap();
+    }
+    let answer = |query: &str| {
+        let target = format!("/items{query}");
+        engine.answer(&Request::new(Method::GET, &target, HeaderMap::new(), Bytes::new()))
+    };
+    for query in queries.iter().chain(&queries) {
+        assert_eq!(answer(query).unwrap().body, *query);
+    }
+    // Secrets are not compared.
+    assert_eq!(answer("?api_key=two").unwrap().body, "?api_key=one");
+    assert!(answer("?page=3").is_err() && answer("?page=2&size=5&more=1").is_err());
 }
 
 #[test]
