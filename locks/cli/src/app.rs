@@ -19,9 +19,8 @@ pub(crate) struct App {
 }
 
 impl App {
-    /// Connects to the database that the arguments, the configuration file and the environment name.
-    pub(crate) async fn connect(cli: &Cli, chosen: Chosen) -> LockResult<Self> {
-        let config = config(cli, chosen)?;
+    /// Connects to the database that the arguments, the configuration and the environment name.
+    pub(crate) async fn connect(cli: &Cli, config: LocksConfig) -> LockResult<Self> {
         let store = store(provider(cli.provider), &config).await?;
         let registry = Registry::new();
         let manager =

@@ -1,11 +1,13 @@
 //! Exit codes: one for each outcome, the only place where errors become numbers.
 
+use std::ffi::OsString;
 use std::io::IsTerminal;
 use std::process::ExitCode;
 
+use clap::CommandFactory;
 use db_locks::{ErrorKind, LockError};
 
-use crate::args::Command;
+use crate::args::{Cli, Command};
 use crate::say::say;
 
 /// It worked: granted, renewed, released, found.
@@ -70,6 +72,8 @@ pub(crate) fn code(error: &LockError) -> u8 {
             Some(_) => UNREACHABLE,
             None => IN_USE,
         },
+        // A file or a row that somebody has locked all the time: as good as no answer.
+        ErrorKind::Database if error.retryable() => UNREACHABLE,
         ErrorKind::Database | ErrorKind::DuplicateKey | ErrorKind::Serialization | ErrorKind::Runtime => {
             FAILED
         }
@@ -94,9 +98,13 @@ fn hint(kind: ErrorKind) -> &'static str {
 }
 
 /// Help and version are no failure; everything else that the parser says is a wrong use.
-pub(crate) fn of_usage(error: &clap::Error) -> ExitCode {
+pub(crate) fn of_usage(error: &clap::Error, mut args: impl Iterator<Item = OsString>) -> ExitCode {
     let failed = error.use_stderr();
     // Nothing is left to say if even the message cannot be written.
     let _ = error.print();
-    ExitCode::from(if failed { USAGE } else { OK })
+    // The parser has no command to show; it is the first word that is one.
+    let commands = Cli::command();
+    let command = args.find(|arg| arg.to_str().is_some_and(|arg| commands.find_subcommand(arg).is_some()));
+    let offset = if command.is_some_and(|command| command == "run") { RUN_OFFSET } else { 0 };
+    ExitCode::from(if failed { offset + USAGE } else { OK })
 }

@@ -20,7 +20,7 @@ fn main() -> ExitCode {
     }
     let (cli, chosen) = match args::parse(std::env::args_os()) {
         Ok(parsed) => parsed,
-        Err(error) => return exit::of_usage(&error),
+        Err(error) => return exit::of_usage(&error, std::env::args_os().skip(1)),
     };
     init_logging();
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {

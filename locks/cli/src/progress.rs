@@ -22,7 +22,9 @@ pub(crate) fn on_a_terminal() -> Option<WaitObserver> {
         }
         *shown = Some(Instant::now());
         // A line that wraps could not be cleared again.
-        let columns = rustix::termios::tcgetwinsize(std::io::stderr()).map_or(80, |size| size.ws_col.max(20));
+        let columns = rustix::termios::tcgetwinsize(std::io::stderr()).map_or(0, |size| size.ws_col);
+        // Some tell no size.
+        let columns = if columns == 0 { 80 } else { columns.max(20) };
         let text: String = line(event).chars().take(usize::from(columns) - 1).collect();
         // Back to the start of the line, and clear it to the end.
         let mut stderr = std::io::stderr().lock();

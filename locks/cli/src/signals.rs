@@ -9,13 +9,14 @@ use tokio::signal::unix::{self, SignalKind};
 use tokio::sync::mpsc;
 
 /// The signals that a shell or an operator sends, in the order of [`Forwarded`]'s fields.
-const FORWARDED: [(Signal, i32); 6] = [
+const FORWARDED: [(Signal, i32); 7] = [
     (Signal::INT, 2),
     (Signal::TERM, 15),
     (Signal::HUP, 1),
     (Signal::QUIT, 3),
     (Signal::USR1, 10),
     (Signal::USR2, 12),
+    (Signal::TSTP, 20),
 ];
 
 /// Listens for the signals that are passed on to a program.
@@ -53,12 +54,19 @@ impl Forwarded {
     /// The next signal that asks a waiting program to end.
     pub(crate) async fn next_ending(&mut self) -> Signal {
         loop {
-            let signal = self.next().await;
-            if signal != Signal::USR1 && signal != Signal::USR2 {
-                return signal;
+            match self.next().await {
+                Signal::USR1 | Signal::USR2 => {}
+                Signal::TSTP => stop(),
+                signal => return signal,
             }
         }
     }
+}
+
+/// Stops this program, as SIGTSTP would if nobody listened; returns when it goes on.
+pub(crate) fn stop() {
+    // One may always signal oneself.
+    let _ = rustix::process::kill_process(rustix::process::getpid(), Signal::STOP);
 }
 
 /// 128 and the signal's number, as shells have it.

@@ -38,6 +38,31 @@ fn bad_input_is_a_usage_error_and_no_database_is_made() {
     let output =
         place.run_args(&[OsStr::new("acquire"), OsStr::new("--key"), OsStr::from_bytes(b"\xff\xfe")]);
     assert_eq!(output.status.code(), Some(2), "{}", words(&output));
+    assert!(place.has_no_database(), "a database was made for nothing");
+}
+
+/// What cannot be right is said before anybody is asked, also where nobody would answer; `run` has codes of its own.
+#[test]
+fn bad_input_is_told_before_a_server_is_asked() {
+    let place = Place::new("sqlite");
+    for (code, case) in [
+        (2, &["acquire", "--key", ""][..]),
+        (2, &["release", "--key", "", "--version", "v"]),
+        (2, &["get-mutex", "--key", ""]),
+        (2, &["create-semaphore", "--key", "k", "--max-size", "0"]),
+        (102, &["run", "--key", "", "--", "true"]),
+        (102, &["run", "--key", "k", "--lease", "0", "--", "true"]),
+        (102, &["run", "--", "true"]),
+        (102, &["run", "--key", "k", "true"]),
+    ] {
+        let output = place
+            .command()
+            .env("DATABASE_URL", "postgres://app:x@127.0.0.1:1/x")
+            .args(case)
+            .output()
+            .unwrap();
+        assert_eq!(output.status.code(), Some(code), "{case:?}: {}", words(&output));
+    }
 }
 
 #[test]

@@ -393,7 +393,7 @@ impl<Q: Gather + Clone, T: Send + 'static> Combiner<Q, LockResult<T>> {
                 Some(Reply::Alone) => None,
                 None => {
                     let message = format!("{}: no answer in time to what was sent with others", ask.lock());
-                    return Err(LockError::CurrentlyUnavailable { message, source: None });
+                    return Err(LockError::timed_out(message));
                 }
             },
         };
@@ -447,7 +447,7 @@ pub fn patience(renewals: &[RenewRequest]) -> Duration {
 /// The answer to a renewal that took longer than [`patience`]. It may be sent again.
 pub fn too_late(lock: &LockId) -> LockError {
     let message = format!("{lock}: no answer in time to its renewal; is its row locked by somebody?");
-    LockError::CurrentlyUnavailable { message, source: None }
+    LockError::timed_out(message)
 }
 
 #[cfg(test)]

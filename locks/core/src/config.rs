@@ -201,7 +201,16 @@ impl LocksConfig {
         validate_name("tenant_id", &self.tenant_id, MAX_TENANT_BYTES)?;
         validate_table("mutexes_table_name", self.mutexes_table_name())?;
         validate_table("semaphores_table_name", self.semaphores_table_name())?;
-        validate_table("waiters_table_name", self.waiters_table_name())
+        validate_table("waiters_table_name", self.waiters_table_name())?;
+        let names = [self.mutexes_table_name(), self.semaphores_table_name(), self.waiters_table_name()];
+        for (field, name, others) in
+            [("semaphores_table_name", names[1], &names[..1]), ("waiters_table_name", names[2], &names[..2])]
+        {
+            if others.iter().any(|other| other.eq_ignore_ascii_case(name)) {
+                return Err(LockError::validation(field, "must differ from the names of the other tables"));
+            }
+        }
+        Ok(())
     }
 }
 
@@ -251,6 +260,20 @@ impl fmt::Debug for LocksConfig {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn each_table_has_a_name_of_its_own() {
+        for names in [["x", "X", "w"], ["x", "y", "x"], ["x", "y", "y"]] {
+            let [mutexes, semaphores, waiters] = names.map(|name| Some(name.to_string()));
+            let config = LocksConfig {
+                mutexes_table_name: mutexes,
+                semaphores_table_name: semaphores,
+                waiters_table_name: waiters,
+                ..LocksConfig::new("t")
+            };
+            assert!(config.validate().is_err(), "{names:?}");
+        }
+    }
 
     #[test]
     fn table_names_cannot_carry_sql() {

@@ -162,6 +162,11 @@ impl LockError {
         Self::CurrentlyUnavailable { message: message.into(), source: Some(source.into()) }
     }
 
+    /// There was no answer in time: nobody knows what came of it.
+    pub fn timed_out(message: impl Into<String>) -> Self {
+        Self::unavailable(message, std::io::Error::from(std::io::ErrorKind::TimedOut))
+    }
+
     /// What was to be deleted or shrunk is held just now.
     pub fn in_use(message: impl Into<String>) -> Self {
         Self::CurrentlyUnavailable { message: message.into(), source: None }
@@ -221,14 +226,13 @@ impl LockError {
     #[must_use]
     pub fn duplicate(&self) -> Self {
         let message = self.chain();
+        let source = self.source().map(|cause| Cause::from(cause.to_string()));
         match self {
-            Self::AccessDenied { .. } => Self::AccessDenied { message, source: None },
-            Self::CurrentlyUnavailable { .. } => Self::CurrentlyUnavailable { message, source: None },
-            Self::Database { retryable, .. } => {
-                Self::Database { message, retryable: *retryable, source: None }
-            }
-            Self::Serialization { .. } => Self::Serialization { message, source: None },
-            _ => Self::Runtime { message, source: None },
+            Self::AccessDenied { .. } => Self::AccessDenied { message, source },
+            Self::CurrentlyUnavailable { .. } => Self::CurrentlyUnavailable { message, source },
+            Self::Database { retryable, .. } => Self::Database { message, retryable: *retryable, source },
+            Self::Serialization { .. } => Self::Serialization { message, source },
+            _ => Self::Runtime { message, source },
         }
     }
 
@@ -279,6 +283,18 @@ mod tests {
         assert_eq!(redact_url("redis://:p@ss/w@h:1/0"), "redis://:***@h:1/0");
         assert_eq!(redact_url("mysql://u:p@h/d?password=x"), "mysql://u:***@h/d");
         assert_eq!(redact_url("mysql://u@h/d"), "mysql://u@h/d");
+    }
+
+    /// With a cause it is the database that cannot be reached; without, something is in use.
+    #[test]
+    fn duplicates_and_time_outs_have_a_cause() {
+        let copy = LockError::unavailable("cannot reach the database", "refused").duplicate();
+        assert_eq!(
+            (copy.kind(), copy.chain()),
+            (ErrorKind::CurrentlyUnavailable, "cannot reach the database: refused".into())
+        );
+        assert!(copy.source().is_some() && LockError::timed_out("no answer").source().is_some());
+        assert!(LockError::in_use("held").duplicate().source().is_none());
     }
 
     #[test]

@@ -215,13 +215,13 @@ impl Inner {
         result
     }
 
-    async fn try_acquire(&self, asked: &Asked) -> LockResult<Acquired> {
+    async fn try_acquire(&self, asked: &Asked, retry: RetryPolicy) -> LockResult<Acquired> {
         let started = Instant::now();
         let send = || {
             let (store, asked) = (self.store.clone(), asked.request.clone());
             async move { store.try_acquire(&asked.0, &asked.1).await }
         };
-        let result = self.retry.run(|| asked.leftover.keep(send())).await;
+        let result = retry.run(|| asked.leftover.keep(send())).await;
         let outcome = match &result {
             Ok(Acquired::Granted(_)) => "ok",
             Ok(Acquired::Busy(_)) => "busy",
@@ -256,7 +256,9 @@ impl Inner {
         let mut pace = Pace::new(self.store.as_ref(), refresh_ms);
         let mut seat: Option<WaitSeat> = None;
         loop {
-            let busy = match self.try_acquire(asked).await? {
+            // Who stands in the queue outlasts a restart of the database, if there is time.
+            let retry = if seat.is_some() { self.retry.until(started + limit) } else { self.retry };
+            let busy = match self.try_acquire(asked, retry).await? {
                 // Handed back (R3), but on its way to be freed by this very process: it is nobody's to have.
                 Acquired::Granted(granted)
                     if granted.version != attempt.version && self.is_given_up(&granted.version) =>

@@ -3,6 +3,8 @@
 use std::future::Future;
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use db_locks_core::{LockError, LockResult, LocksConfig};
 
 /// How often, and how long between.
@@ -10,6 +12,8 @@ use db_locks_core::{LockError, LockResult, LocksConfig};
 pub(crate) struct RetryPolicy {
     limit: u32,
     first_wait: Duration,
+    /// After so long nothing is tried again: whoever gets no answer has waited for each of the tries.
+    patience: Duration,
 }
 
 /// The longest pause between two tries.
@@ -20,19 +24,26 @@ impl RetryPolicy {
         Self {
             limit: config.server_error_retries_limit(),
             first_wait: Duration::from_millis(config.wait_before_server_error_retries_ms()),
+            patience: config.request_timeout() / 2,
         }
     }
 
-    /// Calls until it works, fails for good, or has failed `limit` times more.
+    /// The same for a call of somebody who has time until then, and keeps a place meanwhile: as often as it takes.
+    pub(crate) fn until(self, end: Instant) -> Self {
+        let patience = end.saturating_duration_since(Instant::now());
+        if patience <= self.patience { self } else { Self { limit: u32::MAX, patience, ..self } }
+    }
+
+    /// Calls until it works, fails for good, or has failed `limit` times more or for too long.
     pub(crate) async fn run<T, F, Fut>(&self, mut call: F) -> LockResult<T>
     where
         F: FnMut() -> Fut,
         Fut: Future<Output = LockResult<T>>,
     {
-        let mut wait = self.first_wait;
+        let (begun, mut wait) = (Instant::now(), self.first_wait);
         for _ in 0..self.limit {
             match call().await {
-                Err(error) if may_pass(&error) => {
+                Err(error) if may_pass(&error) && begun.elapsed() + wait < self.patience => {
                     tracing::debug!(error = %error.chain(), wait_ms = wait.as_millis(), "trying again");
                     tokio::time::sleep(wait).await;
                     wait = (wait * 2).min(LONGEST_WAIT);
@@ -73,6 +84,32 @@ mod tests {
             .await;
         assert!(failed.is_err());
         tries.get()
+    }
+
+    /// Each try takes as long as the server may take to answer.
+    #[tokio::test(start_paused = true)]
+    async fn a_silent_server_is_not_asked_again_and_again() {
+        let mut config = LocksConfig::new("t");
+        config.request_timeout_ms = Some(1_000);
+        let policy = RetryPolicy::new(&config);
+        let silent = || async {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            Err::<(), _>(LockError::timed_out("no answer"))
+        };
+        let begun = Instant::now();
+        assert!(policy.run(silent).await.is_err());
+        assert_eq!(begun.elapsed(), Duration::from_secs(1));
+        // But by those who wait anyway.
+        let (end, tries) = (Instant::now() + Duration::from_secs(60), Cell::new(0));
+        let returning = || {
+            tries.set(tries.get() + 1);
+            let tries = tries.get();
+            async move {
+                tokio::time::sleep(Duration::from_secs(1)).await;
+                if tries < 8 { Err(LockError::timed_out("no answer")) } else { Ok(tries) }
+            }
+        };
+        assert_eq!(policy.until(end).run(returning).await.unwrap(), 8);
     }
 
     #[tokio::test(start_paused = true)]

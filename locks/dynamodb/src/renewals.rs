@@ -231,7 +231,7 @@ fn told(member: &Member<'_>, reply: BatchStatementResponse, sent: Instant) -> Lo
 fn too_late(lock: &LockId) -> LockError {
     let message =
         format!("{lock}: no answer in time to its renewal, which could not be made with the others");
-    LockError::CurrentlyUnavailable { message, source: None }
+    LockError::timed_out(message)
 }
 
 #[cfg(test)]

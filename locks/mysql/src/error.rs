@@ -103,9 +103,11 @@ impl Fault {
     /// As the callers of the library see it.
     pub(crate) fn into_lock_error(self, place: &str, task: Task<'_>) -> LockError {
         let error = match self {
-            Self::Connect(timeout) => return timed_out(format!("{place}: no connection within {timeout:?}")),
+            Self::Connect(timeout) => {
+                return LockError::timed_out(format!("{place}: no connection within {timeout:?}"));
+            }
             Self::Answer(timeout) => {
-                return timed_out(format!("{place}: {task}: no answer within {timeout:?}"));
+                return LockError::timed_out(format!("{place}: {task}: no answer within {timeout:?}"));
             }
             Self::Driver(error) => error,
         };
@@ -151,10 +153,6 @@ fn is_certificate_fault(error: &Error) -> bool {
     matches!(cause, Some(rustls::Error::InvalidCertificate(_)))
 }
 
-fn timed_out(message: String) -> LockError {
-    LockError::CurrentlyUnavailable { message, source: None }
-}
-
 #[cfg(test)]
 mod tests {
     use db_locks_core::ErrorKind;
@@ -179,6 +177,9 @@ mod tests {
                 assert_eq!(of(*code).kind(), kind, "{code}");
             }
         }
+        // Without a cause it would be taken for a lock that is in use.
+        let silent = Fault::Answer(Duration::from_secs(1)).into_lock_error("db", Task::general("asking"));
+        assert!(std::error::Error::source(&silent).is_some());
         assert!(of(1205).retryable() && of(1213).retryable() && !of(1064).retryable());
         assert!(of(1146).to_string().contains("db-locks migrate"));
     }

@@ -83,7 +83,7 @@ pub(crate) async fn apply(pool: &Pool, settings: &Settings) -> LockResult<Vec<St
                 "{}: another process has been making the tables for {LOCK_WAIT_SECS} s",
                 settings.place
             );
-            return Err(LockError::CurrentlyUnavailable { message, source: None });
+            return Err(LockError::timed_out(message));
         }
         for migration in missing(&mut lease, &settings.tables).await.map_err(explain)? {
             lease.batch(&renamed(migration.up, &settings.tables)).await.map_err(explain)?;

@@ -1,5 +1,6 @@
 //! `db-locks acquire`
 
+use db_locks::lock_id::validate_data;
 use db_locks::{AcquireLockOptionsBuilder, LockManager, LockResult};
 
 use crate::app::App;
@@ -29,6 +30,15 @@ pub(crate) struct Args {
     /// Do not create the lock if it does not exist
     #[arg(long)]
     only_if_exists: bool,
+}
+
+impl Args {
+    pub(crate) fn check(&self, check: &super::Check<'_>) -> LockResult<()> {
+        check.lock(&self.key, self.semaphore_max_size.is_some())?;
+        check.size(self.semaphore_max_size)?;
+        check.lease(self.lease)?;
+        validate_data(self.data.as_deref())
+    }
 }
 
 pub(crate) async fn run(args: &Args, app: &App) -> LockResult<u8> {

@@ -1,5 +1,6 @@
 //! `db-locks create-mutex`
 
+use db_locks::lock_id::validate_data;
 use db_locks::{LockManager, LockResult, MutexLockBuilder};
 
 use crate::app::App;
@@ -17,6 +18,14 @@ pub(crate) struct Args {
     /// Data to keep with the mutex
     #[arg(short, long)]
     data: Option<String>,
+}
+
+impl Args {
+    pub(crate) fn check(&self, check: &super::Check<'_>) -> LockResult<()> {
+        check.lock(&self.key, false)?;
+        check.lease(self.lease)?;
+        validate_data(self.data.as_deref())
+    }
 }
 
 pub(crate) async fn run(args: &Args, app: &App) -> LockResult<u8> {

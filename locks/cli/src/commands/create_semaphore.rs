@@ -19,6 +19,14 @@ pub(crate) struct Args {
     lease: i64,
 }
 
+impl Args {
+    pub(crate) fn check(&self, check: &super::Check<'_>) -> LockResult<()> {
+        check.lock(&self.key, true)?;
+        check.size(Some(self.max_size))?;
+        check.lease(self.lease)
+    }
+}
+
 pub(crate) async fn run(args: &Args, app: &App) -> LockResult<u8> {
     let semaphore = SemaphoreBuilder::new(&args.key, args.max_size)
         .with_lease_duration_millis(super::millis(args.lease))

@@ -19,6 +19,12 @@ pub(crate) struct Args {
     semaphore_key: Option<String>,
 }
 
+impl Args {
+    pub(crate) fn check(&self, check: &super::Check<'_>) -> LockResult<()> {
+        check.handle(&self.key, self.semaphore_key.as_deref(), &self.version)
+    }
+}
+
 pub(crate) async fn run(args: &Args, app: &App) -> LockResult<u8> {
     let deleted = app.manager.delete_mutex(&args.key, &args.version, args.semaphore_key.clone()).await?;
     output::done(app.json, "deleted", deleted, "deleted")?;

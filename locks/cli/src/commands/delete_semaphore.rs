@@ -1,5 +1,6 @@
 //! `db-locks delete-semaphore`
 
+use db_locks::lock_id::validate_version;
 use db_locks::{LockManager, LockResult};
 
 use crate::app::App;
@@ -14,6 +15,13 @@ pub(crate) struct Args {
     /// Its current version, as get-semaphore shows it
     #[arg(short, long)]
     version: String,
+}
+
+impl Args {
+    pub(crate) fn check(&self, check: &super::Check<'_>) -> LockResult<()> {
+        check.lock(&self.key, true)?;
+        validate_version(&self.version)
+    }
 }
 
 pub(crate) async fn run(args: &Args, app: &App) -> LockResult<u8> {

@@ -13,6 +13,12 @@ pub(crate) struct Args {
     key: String,
 }
 
+impl Args {
+    pub(crate) fn check(&self, check: &super::Check<'_>) -> LockResult<()> {
+        check.lock(&self.key, false)
+    }
+}
+
 pub(crate) async fn run(args: &Args, app: &App) -> LockResult<u8> {
     output::lock(app.json, &app.manager.get_mutex(&args.key).await?)?;
     Ok(exit::OK)

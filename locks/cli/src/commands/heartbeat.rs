@@ -1,5 +1,6 @@
 //! `db-locks heartbeat`
 
+use db_locks::lock_id::validate_data;
 use db_locks::{LockManager, LockResult, SendHeartbeatOptionsBuilder};
 
 use crate::app::App;
@@ -23,6 +24,14 @@ pub(crate) struct Args {
     /// New data to keep with the lock
     #[arg(short, long)]
     data: Option<String>,
+}
+
+impl Args {
+    pub(crate) fn check(&self, check: &super::Check<'_>) -> LockResult<()> {
+        check.handle(&self.key, self.semaphore_key.as_deref(), &self.version)?;
+        check.lease(self.lease)?;
+        validate_data(self.data.as_deref())
+    }
 }
 
 pub(crate) async fn run(args: &Args, app: &App) -> LockResult<u8> {

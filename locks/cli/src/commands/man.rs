@@ -21,6 +21,9 @@ pub(crate) fn run(_: &Args) -> LockResult<u8> {
         man.render_synopsis_section(&mut page).map_err(failed)?;
         man.render_description_section(&mut page).map_err(failed)?;
         man.render_options_section(&mut page).map_err(failed)?;
+        if command.get_after_help().is_some() {
+            man.render_extra_section(&mut page).map_err(failed)?;
+        }
     }
     output::print_text(String::from_utf8_lossy(&page).trim_end())?;
     Ok(exit::OK)

@@ -1,5 +1,6 @@
 //! `db-locks release`
 
+use db_locks::lock_id::validate_data;
 use db_locks::{LockManager, LockResult, ReleaseLockOptionsBuilder};
 
 use crate::app::App;
@@ -24,6 +25,13 @@ pub(crate) struct Args {
     /// Delete the lock too
     #[arg(long)]
     delete: bool,
+}
+
+impl Args {
+    pub(crate) fn check(&self, check: &super::Check<'_>) -> LockResult<()> {
+        check.handle(&self.key, self.semaphore_key.as_deref(), &self.version)?;
+        validate_data(self.data.as_deref())
+    }
 }
 
 pub(crate) async fn run(args: &Args, app: &App) -> LockResult<u8> {

@@ -42,6 +42,17 @@ pub(crate) struct Args {
     program: Vec<OsString>,
 }
 
+/// So long the release may take when the program has ended.
+const LONGEST_RELEASE: Duration = Duration::from_secs(10);
+
+impl Args {
+    pub(crate) fn check(&self, check: &super::Check<'_>) -> LockResult<()> {
+        check.lock(&self.key, self.semaphore_max_size.is_some())?;
+        check.size(self.semaphore_max_size)?;
+        check.lease(self.lease)
+    }
+}
+
 pub(crate) async fn run(args: &Args, app: &App) -> LockResult<u8> {
     let locks = app.locks()?;
     let mut signals = signals::Forwarded::listen()?;
@@ -63,11 +74,22 @@ pub(crate) async fn run(args: &Args, app: &App) -> LockResult<u8> {
         guard => guard?,
     };
     let result = run_under(args, &guard, &mut signals).await;
-    let released = guard.release().await;
-    if let Err(error) = released {
-        say!("db-locks: the lock could not be released and will end with its lease: {}", error.chain());
-    }
+    release(guard).await;
     result
+}
+
+/// What is lost, or will be while the database does not answer, is not waited for.
+async fn release(guard: LockGuard) {
+    if guard.lost_now().is_some() {
+        return;
+    }
+    let longest = guard.trusted_until().min(Instant::now() + LONGEST_RELEASE);
+    let why = match tokio::time::timeout_at(longest, guard.release()).await {
+        Ok(Ok(_)) => return,
+        Ok(Err(error)) => error.chain(),
+        Err(_) => "the database does not answer".to_string(),
+    };
+    say!("db-locks: the lock could not be released and will end with its lease: {why}");
 }
 
 async fn acquire(args: &Args, locks: &Locks) -> LockResult<LockGuard> {
@@ -88,7 +110,16 @@ async fn run_under(args: &Args, guard: &LockGuard, signals: &mut signals::Forwar
     loop {
         tokio::select! {
             ended = program.child.wait() => return Ok(signals::code_of_program(wait_failed(ended)?)),
-            signal = signals.next() => program.forward(signal),
+            signal = signals.next() => {
+                program.forward(signal);
+                if signal == Signal::TSTP {
+                    signals::stop();
+                    // If the lease ended meanwhile, that is seen first, and the program wakes to its end.
+                    if guard.lost_now().is_none() && Instant::now() + margin < guard.trusted_until() {
+                        program.signal(Signal::CONT);
+                    }
+                }
+            }
             () = guard.at_risk(margin) => return program.end(guard, margin).await,
         }
     }
@@ -127,6 +158,8 @@ impl Running {
 
     /// Passes a signal on. On a terminal, Ctrl-C and Ctrl-\ have reached the program already.
     fn forward(&self, signal: Signal) {
+        // What the program would do at that signal is its own; without a renewer it must not work on.
+        let signal = if signal == Signal::TSTP { Signal::STOP } else { signal };
         if self.own_group || !(signal == Signal::INT || signal == Signal::QUIT) {
             self.signal(signal);
         }
@@ -147,6 +180,8 @@ impl Running {
             guard.lost_now().map_or("the lease is about to end and cannot be renewed".to_string(), reason);
         say!("db-locks: ending the program: {why}");
         self.signal(Signal::TERM);
+        // It may have been stopped.
+        self.signal(Signal::CONT);
         // A stolen lock is lost already; its holder gets the same time as it would have had.
         let kill_at = match guard.lost_now() {
             Some(Lost::Stolen) => Instant::now() + margin.min(Duration::from_secs(2)),

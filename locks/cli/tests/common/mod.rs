@@ -82,6 +82,11 @@ impl Place {
         String::from_utf8(output.stderr).unwrap()
     }
 
+    /// Whether nothing was made in the folder.
+    pub fn has_no_database(&self) -> bool {
+        std::fs::read_dir(self.folder.path()).unwrap().next().is_none()
+    }
+
     pub fn run_args(&self, args: &[&OsStr]) -> Output {
         self.command().arg("-t").arg(&self.tenant).arg(self.provider).args(args).output().unwrap()
     }
