@@ -12,6 +12,7 @@ mod group;
 mod head;
 mod key_data;
 mod lanes;
+mod needs;
 mod plan;
 mod problem;
 mod text;
