@@ -1,0 +1,46 @@
+//! Files and what is made of them, without a server: `render` and `validate`.
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+fn program(folder: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_api-mock-service"));
+    command.current_dir(folder).env_clear().env("HOME", folder);
+    command
+}
+
+fn run(folder: &Path, args: &[&str]) -> Output {
+    program(folder).args(args).output().unwrap()
+}
+
+fn out(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+fn file(folder: &Path, name: &str, scenario: &str, contents: &str) {
+    let place = folder.join(name);
+    std::fs::create_dir_all(place.parent().unwrap()).unwrap();
+    let text =
+        format!("method: GET\nname: {scenario}\npath: /{scenario}\nresponse:\n    contents: '{contents}'\n");
+    std::fs::write(place, text).unwrap();
+}
+
+/// Templates tell the time of the zone that `TZ` names, as a program that is run by somebody should.
+#[test]
+fn templates_tell_local_time() {
+    let folder = tempfile::tempdir().unwrap();
+    file(folder.path(), "t.yaml", "tt", "{{TimeFormat \"-0700 MST\"}} {{Time}}");
+    let in_zone = |zone: Option<&str>| {
+        let mut command = program(folder.path());
+        command.args(["render", "t.yaml", "--only-body"]);
+        out(&command.envs(zone.map(|zone| ("TZ", zone))).output().unwrap())
+    };
+    let india = in_zone(Some("IST-5:30"));
+    assert!(india.starts_with("+0530 IST ") && india.ends_with("+05:30\n"), "{india}");
+    assert!(in_zone(Some("No/Such")).starts_with("+0000 UTC "), "{}", in_zone(Some("No/Such")));
+    if Path::new("/usr/share/zoneinfo/America/Los_Angeles").exists() {
+        let angeles = in_zone(Some("America/Los_Angeles"));
+        assert!(angeles.starts_with("-0800 PST ") || angeles.starts_with("-0700 PDT "), "{angeles}");
+    }
+}
