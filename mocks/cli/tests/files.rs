@@ -44,3 +44,21 @@ fn templates_tell_local_time() {
         assert!(angeles.starts_with("-0800 PST ") || angeles.starts_with("-0700 PDT "), "{angeles}");
     }
 }
+
+#[test]
+fn a_seed_may_be_negative() {
+    let folder = tempfile::tempdir().unwrap();
+    file(folder.path(), "u.yaml", "uu", "{{Udid}}");
+    let with = |args: &[&str]| {
+        let output = run(folder.path(), &[&["render", "u.yaml", "--only-body"], args].concat());
+        assert_eq!(output.status.code(), Some(0), "{args:?}: {output:?}");
+        out(&output)
+    };
+    let first = with(&["--seed", "-5"]);
+    assert_eq!((with(&["--seed=-5"]), first == with(&["--seed", "5"])), (first.clone(), false));
+    let bad = run(folder.path(), &["render", "u.yaml", "--seed", "-5.5"]);
+    assert_eq!(bad.status.code(), Some(2), "{bad:?}");
+    // One that is checked too late would start a service: it takes this seed, and no such port.
+    let service = run(folder.path(), &["--seed", "-5", "--httpPort", "none"]);
+    assert!(String::from_utf8(service.stderr).unwrap().contains("http_port"));
+}

@@ -33,7 +33,7 @@ pub(crate) struct Args {
     #[arg(long, short, value_name = "TEXT")]
     data: Option<String>,
     /// number that makes random data the same each time
-    #[arg(long, value_name = "INT")]
+    #[arg(long, allow_negative_numbers = true, value_name = "INT")]
     seed: Option<String>,
     /// ask that often, as scenarios may count
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
