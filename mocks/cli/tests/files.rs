@@ -62,3 +62,14 @@ fn a_seed_may_be_negative() {
     let service = run(folder.path(), &["--seed", "-5", "--httpPort", "none"]);
     assert!(String::from_utf8(service.stderr).unwrap().contains("http_port"));
 }
+
+#[test]
+fn head_shows_no_body() {
+    let folder = tempfile::tempdir().unwrap();
+    file(folder.path(), "h.yaml", "hh", "hello");
+    let shown = out(&run(folder.path(), &["render", "h.yaml", "--method", "HEAD"]));
+    assert!(shown.starts_with("HTTP/1.1 200 OK\n") && shown.ends_with("\n\n"), "{shown}");
+    assert!(!shown.contains("hello"), "{shown}");
+    assert_eq!(out(&run(folder.path(), &["render", "h.yaml", "--method", "HEAD", "--only-body"])), "");
+    assert!(out(&run(folder.path(), &["render", "h.yaml"])).ends_with("\nhello\n"));
+}
