@@ -73,3 +73,24 @@ fn head_shows_no_body() {
     assert_eq!(out(&run(folder.path(), &["render", "h.yaml", "--method", "HEAD", "--only-body"])), "");
     assert!(out(&run(folder.path(), &["render", "h.yaml"])).ends_with("\nhello\n"));
 }
+
+#[test]
+fn validate_tells_of_files_that_are_the_same_scenario() {
+    let folder = tempfile::tempdir().unwrap();
+    file(folder.path(), "data/aa/GET/one.scr", "aa", "1");
+    file(folder.path(), "data/bb/GET/two.scr", "bb", "1");
+    // A server does not read these.
+    file(folder.path(), "data/history/aa.yaml", "aa", "1");
+    file(folder.path(), "data/.old/GET/aa.scr", "aa", "1");
+    // Another folder is that of another server.
+    file(folder.path(), "other/aa/GET/one.scr", "aa", "1");
+    let good = run(folder.path(), &["validate", "data", "other"]);
+    assert_eq!((good.status.code(), out(&good).as_str()), (Some(0), ""));
+
+    file(folder.path(), "data/aa/GET/two.scr", "aa", "2");
+    let bad = run(folder.path(), &["validate", "data"]);
+    let told = "data/aa/GET/two.scr: is the same scenario as data/aa/GET/one.scr: GET /aa (aa)\n";
+    assert_eq!((bad.status.code(), out(&bad).as_str()), (Some(3), told));
+    let bad = run(folder.path(), &["validate", "data/aa/GET/one.scr", "data/aa/GET/two.scr"]);
+    assert_eq!((bad.status.code(), out(&bad).as_str()), (Some(3), told));
+}
