@@ -187,7 +187,7 @@ impl Rim {
         body: &mut Incoming,
     ) -> Result<Reply, Problem> {
         admin::admit(head, route.is_open, self.admin_token.as_ref(), &self.admin_origins)?;
-        let target = Target::of(parameters)?;
+        let target = Target::of(route, parameters)?;
         let body = body::read(body, self.upload_bytes, self.body_timeout).await?;
         if let Some(recording) = self.recording.as_ref().filter(|_| route.action.sees_recordings()) {
             recording.recorder.flush(RECORDING_PATIENCE).await;
