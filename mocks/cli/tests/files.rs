@@ -94,3 +94,15 @@ fn validate_tells_of_files_that_are_the_same_scenario() {
     let bad = run(folder.path(), &["validate", "data/aa/GET/one.scr", "data/aa/GET/two.scr"]);
     assert_eq!((bad.status.code(), out(&bad).as_str()), (Some(3), told));
 }
+
+#[test]
+fn validate_tells_of_patterns_that_are_no_regular_expressions() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = "method: GET\nname: pp\npath: /pp\nrequest:\n    match_headers:\n        X-Kind: (a\n        Accept: '*/*'\n    match_query_params:\n        page: '[0-9'\n    match_content_type: text/(\nresponse:\n    contents: x\n";
+    std::fs::write(folder.path().join("p.yaml"), text).unwrap();
+    let bad = run(folder.path(), &["validate", "p.yaml"]);
+    let told = "p.yaml:9: request.match_query_params.page: not a regular expression: unclosed character class\n\
+        p.yaml:6: request.match_headers.X-Kind: not a regular expression: unclosed group\n\
+        p.yaml:10: request.match_content_type: not a regular expression: unclosed group\n";
+    assert_eq!((bad.status.code(), out(&bad).as_str()), (Some(3), told));
+}

@@ -5,6 +5,7 @@ use std::collections::hash_map::Entry;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
+use api_mock_engine::{InvalidPattern, invalid_patterns};
 use api_mock_scenario::{Format, GroupConfig, Key, Scenario};
 use api_mock_store::is_scenario;
 
@@ -102,11 +103,28 @@ fn check(file: &Path, folder: Option<&Path>, known: &mut Known) -> Checked {
         return Checked::NoScenario;
     }
     let told = scenario(file, &text).and_then(|scenario| {
+        patterns(&scenario, file, &text)?;
         let is_served =
             folder.is_none_or(|folder| is_scenario(file.strip_prefix(folder).unwrap_or(file), &text));
         if is_served { unique(scenario.key(), file, folder, known) } else { Ok(()) }
     });
     told.map_or_else(Checked::Bad, |()| Checked::Good)
+}
+
+/// A server compares requests with the texts of patterns that are no regular expressions; nobody means that.
+fn patterns(scenario: &Scenario, file: &Path, text: &str) -> Result<(), String> {
+    let told = |wrong: &InvalidPattern| {
+        // Only where the line is sure to be that of the pattern.
+        let is_here = |line: &str| {
+            let key = line.trim_start().trim_start_matches(['"', '\'', '-']).trim_start();
+            key.starts_with(&wrong.name) && line.contains(&wrong.pattern)
+        };
+        let line = text.lines().position(is_here).map(|at| format!(":{}", at + 1)).unwrap_or_default();
+        let InvalidPattern { field, error, .. } = wrong;
+        format!("{}{line}: {field}: not a regular expression: {error}", file.display())
+    };
+    let wrong: Vec<String> = invalid_patterns(scenario).iter().map(told).collect();
+    if wrong.is_empty() { Ok(()) } else { Err(wrong.join("\n")) }
 }
 
 /// A server takes the first of two files that are the same scenario, and skips the other.
