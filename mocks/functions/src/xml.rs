@@ -7,9 +7,8 @@ const SKIPPED: [(&str, &str); 4] = [("<!--", "-->"), ("<![CDATA[", "]]>"), ("<?"
 /// prefix is found with any.
 pub(crate) fn has_element(xml: &str, path: &str) -> bool {
     let wanted: Vec<&str> = path.trim_matches('/').split('/').collect();
-    let mut tags = Tags { rest: xml };
     let mut open: Vec<&str> = Vec::new();
-    while let Some(tag) = tags.next() {
+    for tag in (Tags { rest: xml }) {
         if let Some(name) = tag.strip_prefix('/') {
             if open.last() == Some(&name.trim_end()) {
                 open.pop();

@@ -1,5 +1,6 @@
 //! Looks at the data folder: what is new in it, what changed, what is gone.
 
+use std::collections::btree_map::Entry;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -145,8 +146,8 @@ fn give_up(writer: &mut Writer, snapshot: &mut Snapshot, file: &Path, now: &Key)
 
 /// Gives a file back what it was, as it cannot be what it says now; unless another file is that.
 fn restore(writer: &mut Writer, snapshot: &mut Snapshot, file: PathBuf, (key, stored): Former) {
-    if !snapshot.scenarios.contains_key(&key) {
-        writer.keys.insert(file, key.clone());
-        snapshot.scenarios.insert(key, stored);
+    if let Entry::Vacant(place) = snapshot.scenarios.entry(key.clone()) {
+        writer.keys.insert(file, key);
+        place.insert(stored);
     }
 }
