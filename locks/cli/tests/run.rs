@@ -154,24 +154,67 @@ fn the_program_dies_with_a_killed_runner() {
     place.json("acquire --key job --wait 5");
 }
 
+/// Who stops it stops the program too, which must not work on when nobody renews.
+#[test]
+fn the_program_stands_still_while_its_runner_is_stopped() {
+    let place = Place::new("sqlite");
+    let script = "touch started; while :; do touch alive; sleep 0.05; done";
+    let mut child = run(&place, &["--key", "job", "--lease", "1"], &["sh", "-c", script]).spawn().unwrap();
+    wait_for(&place.folder().join("started"));
+    let alive = place.folder().join("alive");
+    let lives = || {
+        let _ = std::fs::remove_file(&alive);
+        std::thread::sleep(Duration::from_millis(300));
+        alive.exists()
+    };
+    assert!(lives());
+    signal(&child, Signal::TSTP);
+    std::thread::sleep(Duration::from_millis(300));
+    assert!(!lives(), "the program works on without its runner");
+    place.json("acquire --key job --wait 5 --lease 60");
+    signal(&child, Signal::CONT);
+    assert_eq!(child.wait().unwrap().code(), Some(106), "the lock is another's");
+    assert!(!lives());
+}
+
+#[test]
+fn a_runner_that_goes_on_in_time_goes_on() {
+    let place = Place::new("sqlite");
+    let script = "touch started; while [ ! -e go ]; do sleep 0.05; done";
+    let mut child = run(&place, &["--key", "job", "--lease", "60"], &["sh", "-c", script]).spawn().unwrap();
+    wait_for(&place.folder().join("started"));
+    signal(&child, Signal::TSTP);
+    std::thread::sleep(Duration::from_millis(300));
+    signal(&child, Signal::CONT);
+    std::fs::write(place.folder().join("go"), "").unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+}
+
 /// A private Redis that keeps what it confirms; dropping it kills it.
 struct Server {
     folder: tempfile::TempDir,
     port: u64,
+    pid: i32,
 }
 
 impl Server {
     fn start() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let port = Self::start_in(folder.path());
-        Self { folder, port }
+        let (port, pid) = Self::start_in(folder.path());
+        Self { folder, port, pid }
     }
 
-    fn start_in(folder: &Path) -> u64 {
+    fn start_in(folder: &Path) -> (u64, i32) {
         let output = xtask(folder, &["server", "start", "redis", "--durable"]);
         assert!(output.status.success(), "{}", words(&output));
         let line: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
-        line["ports"][0].as_u64().unwrap()
+        let number = |value: &serde_json::Value| value.as_u64().unwrap();
+        (number(&line["ports"][0]), i32::try_from(number(&line["pid"])).unwrap())
+    }
+
+    /// From now on it answers nothing, and refuses nobody.
+    fn fall_silent(&self) {
+        kill_process(Pid::from_raw(self.pid).unwrap(), Signal::STOP).unwrap();
     }
 
     fn kill(&self) {
@@ -179,7 +222,7 @@ impl Server {
     }
 
     fn start_again(&self) {
-        assert_eq!(Self::start_in(self.folder.path()), self.port);
+        assert_eq!(Self::start_in(self.folder.path()).0, self.port);
     }
 
     /// One command in words; the last line of the answer.
@@ -235,4 +278,24 @@ fn a_database_that_is_gone_ends_the_program_before_its_lease_does() {
         "the program was there {} us too long",
         last_alive_us - lease_ends_us
     );
+}
+
+/// What its program said counts; the lock ends with its lease.
+#[test]
+fn a_silent_database_does_not_keep_the_runner_of_an_ended_program() {
+    let (server, mut place) = (Server::start(), Place::new("sqlite"));
+    place.provider = "redis";
+    let script = "touch started; while [ ! -e go ]; do sleep 0.02; done; exit 3";
+    let mut command = run(&place, &["--key", "job", "--lease", "4"], &["sh", "-c", script]);
+    command.env("REDIS_URL", format!("redis://127.0.0.1:{}", server.port));
+    let child = command.stderr(std::process::Stdio::piped()).spawn().unwrap();
+    wait_for(&place.folder().join("started"));
+    server.fall_silent();
+    std::fs::write(place.folder().join("go"), "").unwrap();
+    let begun = Instant::now();
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(3), "{}", words(&output));
+    assert!(words(&output).contains("will end with its lease"), "{}", words(&output));
+    // The lease is 4 s; all tries together, each with its time-out, would be 30.
+    assert!(begun.elapsed() < Duration::from_secs(15), "it took {:?}", begun.elapsed());
 }

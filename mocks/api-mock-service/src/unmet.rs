@@ -134,6 +134,10 @@ fn tell_why(text: &mut String, calls: &Calls, received: &ReceivedRequest) {
     let _ = writeln!(text, "       not counted: {reasons}");
 }
 
+fn no_regex(invalid_pattern: bool) -> &'static str {
+    if invalid_pattern { ", which is no regular expression" } else { "" }
+}
+
 /// A reason in words.
 fn told(reason: &Reason) -> String {
     let value = |what: &str, name: &str, missing: bool, expected: Option<&String>| {
@@ -144,11 +148,15 @@ fn told(reason: &Reason) -> String {
         Reason::Method => "the method is another".to_owned(),
         Reason::Path => "the path is another".to_owned(),
         Reason::Name => "X-Mock-Scenario asks for another scenario".to_owned(),
-        Reason::Query { name, missing, expected } => {
-            value("query parameter", name, *missing, expected.as_ref())
+        Reason::Query { name, missing, expected, invalid_pattern } => {
+            value("query parameter", name, *missing, expected.as_ref()) + no_regex(*invalid_pattern)
         }
-        Reason::Header { name, missing, expected } => value("header", name, *missing, expected.as_ref()),
-        Reason::ContentType { expected } => format!("the content type is another, expected {expected}"),
+        Reason::Header { name, missing, expected, invalid_pattern } => {
+            value("header", name, *missing, expected.as_ref()) + no_regex(*invalid_pattern)
+        }
+        Reason::ContentType { expected, invalid_pattern } => {
+            format!("the content type is another, expected {expected}{}", no_regex(*invalid_pattern))
+        }
         Reason::Contents => "the body is another".to_owned(),
         Reason::Field { name, missing } => value("field of the body", name, *missing, None),
         other => format!("{other:?}"),

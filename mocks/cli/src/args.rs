@@ -67,7 +67,7 @@ pub(crate) struct Flags {
     #[arg(long, value_name = "string")]
     pub(crate) host: Option<String>,
     /// number that makes all random data of a run the same in the next run
-    #[arg(long, value_name = "int")]
+    #[arg(long, allow_negative_numbers = true, value_name = "int")]
     pub(crate) seed: Option<String>,
     /// refuse requests that are not as an imported specification wants them, and say all that is wrong
     #[arg(long = "validate-requests", alias = "validateRequests")]

@@ -6,6 +6,7 @@ mod commands;
 mod exit;
 mod say;
 mod settings;
+mod zone;
 
 use crate::say::say;
 use std::process::ExitCode;

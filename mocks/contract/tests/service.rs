@@ -34,6 +34,9 @@ response:
         - VariableContains contents.id 10
         - VariableContains contents.title illo
         - VariableContains headers.Pragma no-cache
+        - StatusInRange 200 299
+        - JsonHasProperty contents.userId
+        - ResponseTimeUnder 60000
 "#;
 
 const TODO_LIST: &str = r#"[{"userId": 1, "id": 10, "title": "illo est", "completed": false}]"#;

@@ -7,6 +7,8 @@ use api_mock_matcher::Request;
 use api_mock_scenario::{Scenario, directives, path_variables};
 use api_mock_template::{Functions, Map, Value};
 
+use crate::needs::Needs;
+
 /// The variable with the count of uses.
 const COUNT: &str = "_RequestCount";
 
@@ -28,17 +30,17 @@ pub(crate) struct Variables {
     headers: Vec<(Arc<str>, String)>,
     /// Fields of the body that its directives may mean.
     fields: BTreeSet<Arc<str>>,
+    /// Its directives may mean any field.
+    all_fields: bool,
+    /// And any header.
+    all_headers: bool,
 }
 
 impl Variables {
     pub(crate) fn new(scenario: &Scenario, text: &str, functions: &Functions) -> Self {
         let path: Vec<Arc<str>> = path_variables(&scenario.path).into_iter().map(Arc::from).collect();
-        let mut words = BTreeSet::new();
-        for at in directives(text) {
-            let directive = text.get(at).unwrap_or_default();
-            let is_word = |c: char| c.is_alphanumeric() || c == '_' || c == '-';
-            words.extend(directive.split(|c| !is_word(c)).filter(|word| !word.is_empty()));
-        }
+        let Needs { words, all_fields, all_headers } =
+            Needs::of(directives(text).into_iter().filter_map(|at| text.get(at)));
         // A number, a function or a word of the language is not what a body is looked up for.
         let is_name = |word: &&str| {
             !KEYWORDS.contains(word)
@@ -46,14 +48,14 @@ impl Variables {
                 && !word.starts_with(|c: char| c.is_ascii_digit() || c == '-')
         };
         let names: BTreeSet<&str> = words.into_iter().filter(is_name).collect();
-        let canonical = |word: &str| {
+        let is_canonical = |word: &str| {
             let mut parts = word.split('-');
             parts.all(|part| {
                 part.starts_with(|c: char| c.is_ascii_uppercase())
                     && !part.chars().skip(1).any(char::is_uppercase)
             })
         };
-        let headers = names.iter().filter(|word| canonical(word));
+        let headers = names.iter().filter(|word| is_canonical(word));
         let defaults = scenario
             .request
             .match_query_params
@@ -69,6 +71,8 @@ impl Variables {
                 .map(Arc::from)
                 .collect(),
             path,
+            all_fields,
+            all_headers,
         }
     }
 
@@ -83,15 +87,24 @@ impl Variables {
         group: &[(Arc<str>, Value)],
     ) -> Value {
         let mut entries: Vec<(Arc<str>, Value)> = [group, &self.defaults].concat();
-        if !self.fields.is_empty() && !request.body.is_empty() && request.body.len() <= max_body {
+        let sees_body = (self.all_fields || !self.fields.is_empty())
+            && !request.body.is_empty()
+            && request.body.len() <= max_body;
+        if sees_body {
             self.add_body(request, &mut entries);
+        }
+        if self.all_headers {
+            let all = request.headers.keys();
+            entries.extend(
+                all.filter_map(|name| Some((canonical(name.as_str()), request.header(name)?.into()))),
+            );
         }
         for (name, lower) in &self.headers {
             if let Some(value) = request.header(lower) {
                 entries.push((name.clone(), value.into()));
             }
         }
-        if !self.fields.is_empty() && !request.body.is_empty() && request.body.len() <= max_body {
+        if sees_body {
             self.add_form(request, &mut entries);
         }
         // The first value of several counts, and the last entry of several.
@@ -103,14 +116,19 @@ impl Variables {
         entries.into_iter().collect::<Map>().into()
     }
 
+    /// The name of a field that directives may mean.
+    fn wanted(&self, name: &str) -> Option<Arc<str>> {
+        self.fields.get(name).cloned().or_else(|| self.all_fields.then(|| name.into()))
+    }
+
     fn add_body(&self, request: &Request, entries: &mut Vec<(Arc<str>, Value)>) {
         if request.body.iter().find(|byte| !byte.is_ascii_whitespace()) != Some(&b'{') {
             return;
         }
         let Ok(serde_json::Value::Object(fields)) = serde_json::from_slice(&request.body) else { return };
         for (name, value) in fields {
-            if let Some(name) = self.fields.get(name.as_str()) {
-                entries.push((name.clone(), Value::from(value)));
+            if let Some(name) = self.wanted(&name) {
+                entries.push((name, Value::from(value)));
             }
         }
     }
@@ -127,9 +145,20 @@ impl Variables {
             bytes::Bytes::new(),
         );
         for (name, value) in form.query.into_iter().rev() {
-            if let Some(name) = self.fields.get(name.as_str()) {
-                entries.push((name.clone(), value.into()));
+            if let Some(name) = self.wanted(&name) {
+                entries.push((name, value.into()));
             }
         }
     }
+}
+
+/// A header's name as templates write it: `user-agent` is `User-Agent`.
+fn canonical(name: &str) -> Arc<str> {
+    let mut is_first = true;
+    let of = |c: char| {
+        let written = if is_first { c.to_ascii_uppercase() } else { c };
+        is_first = c == '-';
+        written
+    };
+    name.chars().map(of).collect::<String>().into()
 }

@@ -12,12 +12,13 @@ mod group;
 mod head;
 mod key_data;
 mod lanes;
+mod needs;
 mod plan;
 mod problem;
 mod text;
 
 pub use answer::{Answer, Invalid, REQUEST_COUNT, Refusal};
-pub use api_mock_matcher::{MatchOptions, NearMiss, Reason, Request};
+pub use api_mock_matcher::{InvalidPattern, MatchOptions, NearMiss, Reason, Request, invalid_patterns};
 pub use api_mock_scenario::ConnectionFault;
 pub use engine::{Clock, Engine, EngineOptions, check};
 pub use fault::{CHAOS_ENABLED, FAULT, FaultEffects, FaultPlan, InjectedFault, Replacement};

@@ -248,3 +248,24 @@ fn xml_stays_xml() {
     let wanted = "<?xml version=\"1.0\"?>\n<!-- c -->\n<a b='<i>+'><i>+ & \"</a>";
     assert_eq!(body(&engine, "/x?q=%3Ci%3E%2B"), wanted);
 }
+
+/// `{{index . .k}}` may ask for any field and header, `{{.}}` and `{{range …}}` for any field.
+#[test]
+fn computed_keys_find_fields_forms_and_headers() {
+    let json = [("Content-Type", "application/json"), ("X-Key", "secret")];
+    let form = [("Content-Type", "application/x-www-form-urlencoded")];
+    for (contents, headers, body, found) in [
+        ("{{index . .k}}", &json[..], r#"{"k": "bf", "bf": "field"}"#, "field"),
+        ("{{$n := print `b` `f`}}{{index . $n}}", &json, r#"{"bf": "field"}"#, "field"),
+        ("{{$d := $}}{{index $d (print `X-` `Key`)}}", &json, "{}", "secret"),
+        ("{{range $k, $v := .}}{{$k}}={{$v}};{{end}}", &json, r#"{"bf": 5}"#, "_RequestCount=1;bf=5;"),
+        ("{{.}}", &json, r#"{"bf": "field"}"#, "map[_RequestCount:1 bf:field]"),
+        ("{{index . .k}}", &form, "k=bf&bf=field", "field"),
+    ] {
+        let engine = engine();
+        let text = format!("method: POST\nname: c\npath: /c\nresponse:\n  contents: '{contents}'\n");
+        engine.store().put_text(&text, Format::Yaml).unwrap();
+        let answer = answer(&engine, &request("POST", "/c", headers, body));
+        assert_eq!(common::text(&answer), found, "{contents}");
+    }
+}

@@ -12,6 +12,7 @@ mod generators;
 mod random;
 mod state;
 mod variables;
+mod xml;
 
 use api_mock_template::Functions;
 

@@ -5,6 +5,7 @@ use api_mock_template::{Context, FuncError, List, Value};
 use crate::cache;
 use crate::coerce::{int_at, number, text_at};
 use crate::entry::Entry;
+use crate::xml;
 
 pub(crate) const ENTRIES: &[Entry] = &[
     Entry {
@@ -92,6 +93,45 @@ pub(crate) const ENTRIES: &[Entry] = &[
         code: |context, args| Ok(lookup(context.root(), &text_at(args, 0)).is_some().into()),
     },
     Entry {
+        names: &["JsonHasProperty"],
+        arguments: "name",
+        arity: (1, Some(1)),
+        about: "whether there is such a variable, or `contents` has such a property",
+        example: r#"{{JsonHasProperty "id"}} {{JsonHasProperty "contents.no"}}"#,
+        gives: "true false",
+        code: |context, args| {
+            let name = text_at(args, 0);
+            let inside = || lookup(context.root().get("contents")?, &name);
+            Ok(lookup(context.root(), &name).or_else(inside).is_some().into())
+        },
+    },
+    Entry {
+        names: &["XmlHasElement"],
+        arguments: "name [text]",
+        arity: (1, Some(2)),
+        about: "whether the text, else the variable `contents`, is XML with an element of this name, or of these, one in the other: `order/id`",
+        example: r#"{{XmlHasElement "order/id" "<order><id>5</id></order>"}} {{XmlHasElement "id"}}"#,
+        gives: "true false",
+        code: |context, args| {
+            let text = args.get(1).cloned().or_else(|| lookup(context.root(), "contents"));
+            let text = text.as_ref().and_then(Value::as_str).unwrap_or_default();
+            Ok(xml::has_element(text, &text_at(args, 0)).into())
+        },
+    },
+    Entry {
+        names: &["StatusInRange"],
+        arguments: "low high",
+        arity: (2, Some(2)),
+        about: "whether the variable `status` is a number from low to high, both included",
+        example: "{{StatusInRange 200 299}} {{StatusInRange 400 599}}",
+        gives: "true false",
+        code: |context, args| {
+            let status = lookup(context.root(), "status").as_ref().and_then(number);
+            let [low, high] = [0, 1].map(|at| args.get(at).and_then(number).unwrap_or(0.0));
+            Ok(status.is_some_and(|status| (low..=high).contains(&status)).into())
+        },
+    },
+    Entry {
         names: &["ResponseStatusMatches"],
         arguments: "regex …",
         arity: (1, None),
@@ -121,6 +161,19 @@ pub(crate) const ENTRIES: &[Entry] = &[
             let limit = args.first().and_then(number).unwrap_or(0.0);
             let elapsed = lookup(context.root(), "elapsed").as_ref().and_then(number);
             Ok(elapsed.is_some_and(|elapsed| elapsed <= limit).into())
+        },
+    },
+    Entry {
+        names: &["ResponseTimeUnder"],
+        arguments: "n",
+        arity: (1, Some(1)),
+        about: "whether the variable `elapsed`, in milliseconds, is less than n",
+        example: "{{ResponseTimeUnder 1000}} {{ResponseTimeUnder 12}}",
+        gives: "true false",
+        code: |context, args| {
+            let limit = args.first().and_then(number).unwrap_or(0.0);
+            let elapsed = lookup(context.root(), "elapsed").as_ref().and_then(number);
+            Ok(elapsed.is_some_and(|elapsed| elapsed < limit).into())
         },
     },
 ];

@@ -79,7 +79,8 @@ fn all_names_of_the_specification_are_there() {
         RandUSPostal SeededUSPostal RandAddress SeededAddress RandHexColor RandRGBColor RandCurrencyCode \
         SeededCurrencyCode RandSemver RandBase64 RandSHA256 RandMD5 RandLatitude RandLongitude RandTimezone \
         SeededTimezone RandMimeType RandPort RandUnixTimestamp RandFutureDate RandPastDate RandUsername RandPassword \
-        RandSlug RandHTTPStatus RandFileExtension RandFilename";
+        RandSlug RandHTTPStatus RandFileExtension RandFilename JsonHasProperty XmlHasElement ResponseTimeUnder \
+        StatusInRange";
     let functions = functions();
     let missing: Vec<&str> = NAMES.split_whitespace().filter(|name| functions.get(name).is_none()).collect();
     assert!(missing.is_empty(), "{missing:?}");

@@ -4,6 +4,7 @@
 mod answer;
 mod filter;
 mod index;
+mod invalid;
 mod json;
 mod miss;
 mod parts;
@@ -17,6 +18,7 @@ mod usage;
 pub use answer::{BodyPattern, ValuePattern};
 pub use filter::RequestFilter;
 pub use index::{Choice, Entry, Index, Mismatch};
+pub use invalid::{InvalidPattern, invalid_patterns};
 pub use miss::{NearMiss, Reason};
 pub use parts::{FormPart, boundary as form_boundary, form_parts, form_rule};
 pub use request::Request;

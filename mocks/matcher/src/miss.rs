@@ -35,6 +35,9 @@ pub enum Reason {
         /// What it should match; left out where it could be a secret.
         #[serde(skip_serializing_if = "Option::is_none")]
         expected: Option<String>,
+        /// Whether the scenario's pattern is no regular expression, so that only its very text would do.
+        #[serde(skip_serializing_if = "std::ops::Not::not")]
+        invalid_pattern: bool,
     },
     /// A header.
     Header {
@@ -45,11 +48,17 @@ pub enum Reason {
         /// What it should match; left out where it could be a secret.
         #[serde(skip_serializing_if = "Option::is_none")]
         expected: Option<String>,
+        /// Whether the scenario's pattern is no regular expression, so that only its very text would do.
+        #[serde(skip_serializing_if = "std::ops::Not::not")]
+        invalid_pattern: bool,
     },
     /// The content type.
     ContentType {
         /// What it should match.
         expected: String,
+        /// Whether the scenario's pattern is no regular expression, so that only its very text would do.
+        #[serde(skip_serializing_if = "std::ops::Not::not")]
+        invalid_pattern: bool,
     },
     /// The body as a whole: it is not the JSON that is wanted, or does not match the pattern.
     Contents,

@@ -69,6 +69,21 @@ impl TextPattern {
         self.regex().is_some()
     }
 
+    /// Whether it is no regular expression, though it may be meant as one: `*/*` is none, and a text that is often sent.
+    pub(crate) fn is_invalid(&self) -> bool {
+        !(self.text.starts_with('*') || self.is_regex())
+    }
+
+    /// What is wrong with it as a regular expression, on one line.
+    pub(crate) fn error(&self) -> Option<String> {
+        if !self.is_invalid() {
+            return None;
+        }
+        let error = RegexBuilder::new(&self.source()).size_limit(REGEX_BYTES).build().err()?.to_string();
+        let line = error.lines().last().unwrap_or_default();
+        Some(line.trim_start_matches("error: ").to_owned())
+    }
+
     /// The expression as the library reads it, be it one or not.
     pub(crate) fn source(&self) -> String {
         source(&self.text)

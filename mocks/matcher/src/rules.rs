@@ -183,7 +183,8 @@ impl Rules {
             let value = request.query_value(name);
             if !pattern.fits(value) {
                 let (name, missing, expected) = (name.clone(), value.is_none(), shown(name, pattern));
-                reasons.push(Reason::Query { name, missing, expected });
+                let invalid_pattern = pattern.is_invalid();
+                reasons.push(Reason::Query { name, missing, expected, invalid_pattern });
             }
         }
         if let Some(name) = self.bad_other(request) {
@@ -196,13 +197,15 @@ impl Rules {
             let value = header(request, parsed.as_ref());
             if !pattern.fits(value) {
                 let (name, missing, expected) = (name.clone(), value.is_none(), shown(name, pattern));
-                reasons.push(Reason::Header { name, missing, expected });
+                let invalid_pattern = pattern.is_invalid();
+                reasons.push(Reason::Header { name, missing, expected, invalid_pattern });
             }
         }
         if let Some(pattern) =
             self.content_type.as_ref().filter(|pattern| !content_type_fits(pattern, request))
         {
-            reasons.push(Reason::ContentType { expected: pattern.text().to_owned() });
+            let (expected, invalid_pattern) = (pattern.text().to_owned(), pattern.is_invalid());
+            reasons.push(Reason::ContentType { expected, invalid_pattern });
         }
         reasons
     }
@@ -481,6 +484,22 @@ mod tests {
             text.contains(r#"{"kind":"query","name":"page","missing":false,"expected":"^\\d+$"}"#),
             "{text}"
         );
+    }
+
+    #[test]
+    fn a_pattern_that_is_no_regular_expression_is_told_of() {
+        let rules = rules(|s| {
+            s.request.match_headers = [("X-Kind", "(a"), ("Accept", "*/*")].into_iter().collect();
+            s.request.match_query_params = [("page", "[0-9")].into_iter().collect();
+            s.request.match_content_type = "text/(".into();
+        });
+        let request = post("", Some("text/xml"));
+        let reasons = serde_json::to_value(rules.reasons(&Probe::new(&request))).unwrap();
+        let told: Vec<_> =
+            reasons.as_array().unwrap().iter().map(|reason| &reason["invalid_pattern"]).collect();
+        // The last is meant as a text.
+        let (page, kind, content_type) = (true.into(), true.into(), true.into());
+        assert_eq!(told, [&page, &kind, &serde_json::Value::Null, &content_type], "{reasons}");
     }
 
     #[test]

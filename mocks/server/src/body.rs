@@ -30,3 +30,28 @@ where
         Err(_) => Err(Problem::timeout()),
     }
 }
+
+/// Reads the rest of a body that nobody wants, and drops it: over HTTP/2, a stream whose request is not read to its end
+/// is reset after the answer, and most clients then lose the answer.
+pub(crate) async fn drain<B>(body: B, limit_bytes: usize, timeout: Duration)
+where
+    B: Body<Data = Bytes>,
+{
+    // What says beforehand that there is too much of it would be reset in any case.
+    if body.is_end_stream() || body.size_hint().lower() > limit_bytes as u64 {
+        return;
+    }
+    let mut body = std::pin::pin!(body);
+    let rest = async {
+        let mut left = limit_bytes;
+        while let Some(Ok(frame)) = body.frame().await {
+            let length = frame.data_ref().map_or(0, Bytes::len);
+            match left.checked_sub(length) {
+                Some(less) => left = less,
+                None => return,
+            }
+        }
+    };
+    // One that does not come in time is left.
+    let _ = tokio::time::timeout(timeout, rest).await;
+}

@@ -9,7 +9,7 @@ use api_mock_store::Store;
 use bytes::Bytes;
 use http::header::HOST;
 use http::request::Parts;
-use http::{HeaderValue, Method, Request, Uri, Version};
+use http::{HeaderValue, Method, Request, StatusCode, Uri, Version};
 use http_body::Body;
 use hyper::body::Incoming;
 use tokio::sync::Semaphore;
@@ -32,6 +32,9 @@ const CHAOS_RUNS: usize = 2;
 
 /// Whoever asks for recordings waits this long for those that are on their way to the disk.
 const RECORDING_PATIENCE: Duration = Duration::from_secs(5);
+
+/// How long the rest of a body is waited for before its request is refused over HTTP/2.
+const DRAIN_PATIENCE: Duration = Duration::from_secs(2);
 
 /// What is left to do for a request.
 pub(crate) enum Work {
@@ -137,15 +140,22 @@ impl Rim {
             Work::Playback { step, is_head } => (self.go_on(step).await, is_head),
             Work::Request(request) => {
                 let is_head = request.method() == Method::HEAD;
-                let (head, body) = request.into_parts();
-                (self.answer_request(head, body).await, is_head)
+                let (head, mut body) = request.into_parts();
+                let version = head.version;
+                let reply = self.answer_request(head, &mut body).await;
+                // A socket of HTTP/1.1 lingers; and whose body came too late has waited long enough.
+                if version == Version::HTTP_2 && reply.status() != StatusCode::REQUEST_TIMEOUT {
+                    let most = self.body_bytes.max(self.upload_bytes);
+                    body::drain(&mut body, most, self.body_timeout.min(DRAIN_PATIENCE)).await;
+                }
+                (reply, is_head)
             }
         };
         reply::without_body_where_none_may_be(&mut reply, is_head);
         reply
     }
 
-    async fn answer_request(&self, head: Parts, body: Incoming) -> Reply {
+    async fn answer_request(&self, head: Parts, body: &mut Incoming) -> Reply {
         match routes::find(&head.method, head.uri.path()) {
             Found::Playback => match body::read(body, self.body_bytes, self.body_timeout).await {
                 Ok(body) => self.go_on(self.decide(head, body)).await,
@@ -174,10 +184,10 @@ impl Rim {
         route: &Route,
         parameters: Parameters<'_>,
         head: &Parts,
-        body: Incoming,
+        body: &mut Incoming,
     ) -> Result<Reply, Problem> {
         admin::admit(head, route.is_open, self.admin_token.as_ref(), &self.admin_origins)?;
-        let target = Target::of(parameters)?;
+        let target = Target::of(route, parameters)?;
         let body = body::read(body, self.upload_bytes, self.body_timeout).await?;
         if let Some(recording) = self.recording.as_ref().filter(|_| route.action.sees_recordings()) {
             recording.recorder.flush(RECORDING_PATIENCE).await;

@@ -53,6 +53,13 @@ pub(crate) struct Route {
     pub(crate) is_open: bool,
 }
 
+impl Route {
+    /// Whether the name in its path is that of a group.
+    pub(crate) fn is_for_a_group(&self) -> bool {
+        self.pattern.contains("{group}")
+    }
+}
+
 const fn admin(method: Method, pattern: &'static str, action: Action) -> Route {
     Route { method, pattern, action, is_open: false }
 }

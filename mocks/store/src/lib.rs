@@ -12,6 +12,7 @@ mod store;
 mod watch;
 
 pub use error::{LoadProblem, StoreError, StoreErrorKind};
+pub use load::is_scenario;
 pub use options::StoreOptions;
 pub use snapshot::{FixtureFolder, Snapshot, Stored, StoredFixture};
 pub use specifications::KeptSpecification;

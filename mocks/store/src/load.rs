@@ -1,7 +1,7 @@
 //! From files to scenarios and fixtures.
 
 use std::ffi::OsStr;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
 use api_mock_scenario::{Format, GroupConfig, Scenario, fixture_name, group_of_file, method};
@@ -56,6 +56,18 @@ pub(crate) fn kind(relative: &Path) -> FileKind {
             None => FileKind::Other,
         },
         _ => FileKind::Other,
+    }
+}
+
+/// Whether a store would read a file as a scenario, by its place in the data folder and its text.
+#[must_use]
+pub fn is_scenario(relative: &Path, text: &str) -> bool {
+    let is_hidden = |part: Component<'_>| part.as_os_str().to_string_lossy().starts_with('.');
+    match kind(relative) {
+        _ if relative.components().any(is_hidden) => false,
+        FileKind::Scenario(_) => true,
+        FileKind::Perhaps => looks_like_scenario(text),
+        _ => false,
     }
 }
 

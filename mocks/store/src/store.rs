@@ -1,6 +1,7 @@
 //! The store: one writer at a time, readers that never wait.
 
 mod batch;
+mod look;
 
 pub use batch::Checked;
 
@@ -17,9 +18,9 @@ use api_mock_scenario::{
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 
-use crate::disk::{Disk, Scan, Stamp};
+use crate::disk::{Disk, Stamp};
 use crate::error::{LoadProblem, StoreError};
-use crate::load::{self, FileContents, FileKind, with_slashes};
+use crate::load::{self, FileKind};
 use crate::options::StoreOptions;
 use crate::snapshot::{FixtureFolder, Snapshot, Stored, StoredFixture};
 use crate::specifications::Specifications;
@@ -421,105 +422,5 @@ impl Shared {
         // Another refresh at the same time may tell of the same once more.
         let now = self.lock().problems.clone();
         now.iter().filter(|problem| !before.contains(problem)).for_each(|problem| report(problem));
-    }
-
-    /// Reads what is new or changed, forgets what is gone. What is no good leaves what was there
-    /// before in place.
-    fn read_all(&self, settle: Duration) {
-        let Some(disk) = &self.disk else { return };
-        let mut writer = self.lock();
-        let Scan { files, mut problems } = disk.scan();
-        let mut snapshot = Snapshot::clone(&self.snapshot.load());
-        let mut changed = self.forget_missing(&mut writer, &mut snapshot, &files);
-        let is_new = |(file, stamp): &(PathBuf, Stamp)| {
-            writer.known.get(file) != Some(stamp)
-                && !stamp.is_fresh(settle)
-                && load::kind(file) != FileKind::Other
-        };
-        let new: Vec<(PathBuf, Stamp)> = files.into_iter().filter(is_new).collect();
-        let read = load::read_files(disk, &new, &self.options);
-        for ((file, stamp), read) in new.into_iter().zip(read) {
-            writer.known.insert(file.clone(), stamp);
-            writer.problems.retain(|problem| problem.file != file);
-            match read.and_then(|read| self.take(&mut writer, &mut snapshot, &file, read)) {
-                Ok(taken) => changed |= taken,
-                Err(message) => problems.push((file, message)),
-            }
-        }
-        let is_link = |problem: &LoadProblem| problems.iter().any(|(file, _)| *file == problem.file);
-        writer.problems.retain(|problem| !is_link(problem));
-        writer.problems.extend(problems.into_iter().map(|(file, message)| LoadProblem { file, message }));
-        writer.problems.sort_by(|a, b| a.file.cmp(&b.file));
-        if changed {
-            self.publish(&writer, snapshot);
-        }
-    }
-
-    fn forget_missing(
-        &self,
-        writer: &mut Writer,
-        snapshot: &mut Snapshot,
-        files: &[(PathBuf, Stamp)],
-    ) -> bool {
-        let there = |file: &PathBuf| files.binary_search_by(|(known, _)| known.cmp(file)).is_ok();
-        let gone: Vec<PathBuf> = writer.known.keys().filter(|file| !there(file)).cloned().collect();
-        writer.problems.retain(|problem| there(&problem.file));
-        let mut changed = false;
-        for file in &gone {
-            writer.known.remove(file);
-            if let Some(key) = writer.keys.remove(file) {
-                changed |= snapshot.scenarios.remove(&key).is_some();
-            }
-            changed |= match load::kind(file) {
-                FileKind::Fixture { folder, name } => remove_fixture(snapshot, &folder, &name),
-                FileKind::Group(group) => snapshot.groups.remove(&group).is_some(),
-                _ => false,
-            };
-        }
-        if changed {
-            // A second file for the same scenario can now take the place of the first.
-            for problem in &writer.problems {
-                writer.known.remove(&problem.file);
-            }
-        }
-        changed
-    }
-
-    /// Takes over what was read from a file, and says whether that changes anything.
-    fn take(
-        &self,
-        writer: &mut Writer,
-        snapshot: &mut Snapshot,
-        file: &Path,
-        read: FileContents,
-    ) -> Result<bool, String> {
-        let stored = match read {
-            FileContents::Nothing => return Ok(false),
-            FileContents::Fixture { folder, name, fixture } => {
-                Arc::make_mut(snapshot.fixtures.entry(folder).or_default()).insert(name, fixture);
-                return Ok(true);
-            }
-            FileContents::Group { name, config } => {
-                snapshot.groups.insert(name, config);
-                return Ok(true);
-            }
-            FileContents::Scenario(stored) => stored,
-        };
-        let key = Arc::new(stored.scenario.key());
-        let other = snapshot.scenarios.get(&key).map(|other| &other.file).filter(|other| *other != file);
-        if let Some(other) = other {
-            let (file, other) = (with_slashes(file), with_slashes(other));
-            return Err(format!("{file}: is the same scenario as {other}: {key}"));
-        }
-        if snapshot.scenarios.len() >= self.options.max_scenarios && !snapshot.scenarios.contains_key(&key) {
-            let error = StoreError::TooMany(snapshot.scenarios.len());
-            return Err(format!("{}: {error}", with_slashes(file)));
-        }
-        let before = writer.keys.insert(file.to_path_buf(), key.clone());
-        if let Some(before) = before.filter(|before| *before != key) {
-            snapshot.scenarios.remove(&before);
-        }
-        snapshot.scenarios.insert(key, stored);
-        Ok(true)
     }
 }

@@ -183,6 +183,44 @@ fn a_second_file_of_the_same_scenario_waits_for_its_turn() {
     assert!(store.problems().is_empty());
 }
 
+/// At once, or one after the other: then the first is skipped until the other has changed, too.
+#[test]
+fn two_files_can_exchange_their_scenarios() {
+    for at_once in [true, false] {
+        let folder = tempfile::tempdir().unwrap();
+        let (m, n) = (folder.path().join("m.scr"), folder.path().join("n.scr"));
+        edit(&m, &scenario_text("mm", "/x", "1"));
+        edit(&n, &scenario_text("nn", "/x", "2"));
+        let store = open(folder.path());
+        edit(&m, &scenario_text("nn", "/x", "m's"));
+        if !at_once {
+            store.refresh();
+            assert_eq!(store.problems()[0].message, "m.scr: is the same scenario as n.scr: GET /x (nn)");
+            assert_eq!(contents(&store, "mm", "/x").as_deref(), Some("1"), "what was there stays");
+        }
+        edit(&n, &scenario_text("mm", "/x", "n's"));
+        store.refresh();
+        assert!(store.problems().is_empty(), "{:?}", store.problems());
+        assert_eq!(contents(&store, "mm", "/x").as_deref(), Some("n's"));
+        assert_eq!(contents(&store, "nn", "/x").as_deref(), Some("m's"));
+    }
+}
+
+#[test]
+fn a_skipped_file_takes_the_scenario_that_another_gives_up() {
+    let folder = tempfile::tempdir().unwrap();
+    let (a, b) = (folder.path().join("a.scr"), folder.path().join("b.scr"));
+    edit(&a, &scenario_text("s", "/x", "a's"));
+    edit(&b, &scenario_text("s", "/x", "b's"));
+    let store = open(folder.path());
+    assert_eq!(store.problems().len(), 1);
+    edit(&a, &scenario_text("t", "/x", "a's"));
+    store.refresh();
+    assert!(store.problems().is_empty(), "{:?}", store.problems());
+    assert_eq!(contents(&store, "s", "/x").as_deref(), Some("b's"));
+    assert_eq!(contents(&store, "t", "/x").as_deref(), Some("a's"));
+}
+
 #[test]
 fn defect_l18_scenarios_that_share_folder_and_name_share_no_file() {
     let folder = tempfile::tempdir().unwrap();

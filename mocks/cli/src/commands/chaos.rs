@@ -34,7 +34,7 @@ pub(crate) struct Args {
     #[arg(long, default_value_t = 10, allow_negative_numbers = true, value_name = "int")]
     times: i64,
     /// number that makes the same requests again; each run tells its own
-    #[arg(long, value_name = "int")]
+    #[arg(long, allow_negative_numbers = true, value_parser = seed, value_name = "int")]
     seed: Option<u64>,
     /// time that templates in requests see, in seconds since 1970, instead of that of the clock; failed runs tell theirs
     #[arg(long, value_name = "seconds")]
@@ -94,6 +94,10 @@ enum Form {
     Human,
     Json,
     Junit,
+}
+
+fn seed(text: &str) -> Result<u64, &'static str> {
+    crate::settings::seed(text).ok_or("expected a whole number")
 }
 
 pub(crate) fn run_it(args: &Args, settings: &Settings) -> Outcome {

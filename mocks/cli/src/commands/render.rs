@@ -33,7 +33,7 @@ pub(crate) struct Args {
     #[arg(long, short, value_name = "TEXT")]
     data: Option<String>,
     /// number that makes random data the same each time
-    #[arg(long, value_name = "INT")]
+    #[arg(long, allow_negative_numbers = true, value_name = "INT")]
     seed: Option<String>,
     /// ask that often, as scenarios may count
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
@@ -56,7 +56,7 @@ pub(crate) fn run(args: &Args) -> Outcome {
     let request = request(args, &scenario.scenario)?;
     for _ in 0..args.times {
         match engine.answer(&request) {
-            Ok(answer) => print(&shown(&answer, args.only_body))?,
+            Ok(answer) => print(&shown(&answer, &request.method, args.only_body))?,
             Err(refusal) => return Err(told(&refusal)),
         }
     }
@@ -176,7 +176,7 @@ fn fault_of(plan: &FaultPlan) -> String {
 }
 
 /// An answer as HTTP/1.1 shows it, and what a server would wait before it.
-fn shown(answer: &Answer, only_body: bool) -> Vec<u8> {
+fn shown(answer: &Answer, method: &Method, only_body: bool) -> Vec<u8> {
     let mut shown = Vec::new();
     if !only_body {
         shown.extend(format!("HTTP/1.1 {}\n", answer.status).into_bytes());
@@ -192,6 +192,10 @@ fn shown(answer: &Answer, only_body: bool) -> Vec<u8> {
             shown.extend(format!("# after {:?}\n", answer.wait).into_bytes());
         }
         shown.push(b'\n');
+    }
+    if method == Method::HEAD {
+        // On the wire it has no body either.
+        return shown;
     }
     shown.extend_from_slice(&answer.body);
     if !shown.ends_with(b"\n") {

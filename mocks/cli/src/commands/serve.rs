@@ -12,6 +12,7 @@ use super::{Outcome, recording};
 use crate::exit::{self, Failure};
 use crate::say::say;
 use crate::settings::{Settings, upstream};
+use crate::zone;
 
 pub(crate) fn run(settings: &Settings) -> Outcome {
     let config = config(settings)?;
@@ -165,6 +166,7 @@ pub(super) fn engine_options(settings: &Settings) -> EngineOptions {
     let number = |name: &str| usize::try_from(settings.number(name)).unwrap_or(usize::MAX);
     let mut options = EngineOptions::default();
     options.seed = settings.seed();
+    options.zone = zone::here();
     options.max_wait = settings.duration("max_wait");
     options.template = options
         .template

@@ -1,9 +1,13 @@
 //! `api-mock-service validate`
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
-use api_mock_scenario::{Format, GroupConfig, Scenario};
+use api_mock_engine::{InvalidPattern, invalid_patterns};
+use api_mock_scenario::{Format, GroupConfig, Key, Scenario};
+use api_mock_store::is_scenario;
 
 use super::{Outcome, print};
 use crate::exit::{self, Failure};
@@ -25,13 +29,17 @@ const LARGEST_BYTES: u64 = 32 << 20;
 pub(crate) fn run(args: &Args) -> Outcome {
     let mut files = Vec::new();
     for path in &args.paths {
-        collect(path, 0, &mut files)?;
+        let folder = path.is_dir().then_some(path.as_path());
+        let mut here = Vec::new();
+        collect(path, 0, &mut here)?;
+        files.extend(here.into_iter().map(|file| (file, folder)));
     }
     files.sort();
     let mut report = String::new();
+    let mut known = Known::default();
     let (mut good, mut bad) = (0, 0);
-    for file in &files {
-        match check(file) {
+    for (file, folder) in &files {
+        match check(file, *folder, &mut known) {
             Checked::Good => good += 1,
             Checked::NoScenario => {}
             Checked::Bad(message) => {
@@ -75,7 +83,11 @@ enum Checked {
     Bad(String),
 }
 
-fn check(file: &Path) -> Checked {
+/// The scenarios so far, of each folder and of the files that were named, and where they are.
+type Known = HashMap<(Option<PathBuf>, Key), PathBuf>;
+
+/// Checks a file of a folder, or one that was named itself.
+fn check(file: &Path, folder: Option<&Path>, known: &mut Known) -> Checked {
     let shown = file.display();
     let text = match read(file) {
         Ok(text) => text,
@@ -90,9 +102,43 @@ fn check(file: &Path) -> Checked {
     if file.extension().is_none_or(|ending| ending != "scr") && !looks_like_one(&text) {
         return Checked::NoScenario;
     }
-    match problem(file, &text) {
-        None => Checked::Good,
-        Some(message) => Checked::Bad(message),
+    let told = scenario(file, &text).and_then(|scenario| {
+        patterns(&scenario, file, &text)?;
+        let is_served =
+            folder.is_none_or(|folder| is_scenario(file.strip_prefix(folder).unwrap_or(file), &text));
+        if is_served { unique(scenario.key(), file, folder, known) } else { Ok(()) }
+    });
+    told.map_or_else(Checked::Bad, |()| Checked::Good)
+}
+
+/// A server compares requests with the texts of patterns that are no regular expressions; nobody means that.
+fn patterns(scenario: &Scenario, file: &Path, text: &str) -> Result<(), String> {
+    let told = |wrong: &InvalidPattern| {
+        // Only where the line is sure to be that of the pattern.
+        let is_here = |line: &str| {
+            let key = line.trim_start().trim_start_matches(['"', '\'', '-']).trim_start();
+            key.starts_with(&wrong.name) && line.contains(&wrong.pattern)
+        };
+        let line = text.lines().position(is_here).map(|at| format!(":{}", at + 1)).unwrap_or_default();
+        let InvalidPattern { field, error, .. } = wrong;
+        format!("{}{line}: {field}: not a regular expression: {error}", file.display())
+    };
+    let wrong: Vec<String> = invalid_patterns(scenario).iter().map(told).collect();
+    if wrong.is_empty() { Ok(()) } else { Err(wrong.join("\n")) }
+}
+
+/// A server takes the first of two files that are the same scenario, and skips the other.
+fn unique(key: Key, file: &Path, folder: Option<&Path>, known: &mut Known) -> Result<(), String> {
+    match known.entry((folder.map(Into::into), key)) {
+        Entry::Occupied(other) if other.get() != file => {
+            let (key, other) = (&other.key().1, other.get().display());
+            Err(format!("{}: is the same scenario as {other}: {key}", file.display()))
+        }
+        Entry::Occupied(_) => Ok(()),
+        Entry::Vacant(place) => {
+            place.insert(file.to_owned());
+            Ok(())
+        }
     }
 }
 
@@ -104,15 +150,20 @@ fn is_group(file: &Path, text: &str) -> bool {
 
 /// What is wrong with the text of a file.
 pub(super) fn problem(file: &Path, text: &str) -> Option<String> {
+    scenario(file, text).err()
+}
+
+/// The scenario of a file, or what is wrong with it.
+fn scenario(file: &Path, text: &str) -> Result<Scenario, String> {
     let shown = file.display().to_string();
-    let scenario = match Scenario::parse(text, format_of(file)) {
-        Ok(scenario) => scenario,
-        Err(error) => return Some(error.in_file(shown).to_string()),
-    };
-    let error = api_mock_engine::check(&scenario, text).err()?;
-    let place = [error.line(), error.column()].into_iter().flatten();
-    let place: String = place.map(|at| format!(":{at}")).collect();
-    Some(format!("{shown}{place}: {error}"))
+    let scenario =
+        Scenario::parse(text, format_of(file)).map_err(|error| error.in_file(&shown).to_string())?;
+    api_mock_engine::check(&scenario, text).map_err(|error| {
+        let place = [error.line(), error.column()].into_iter().flatten();
+        let place: String = place.map(|at| format!(":{at}")).collect();
+        format!("{shown}{place}: {error}")
+    })?;
+    Ok(scenario)
 }
 
 /// JSON if it is called so.

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 pub(crate) use file::ConfigFile;
 pub(crate) use table::SETTINGS;
-pub(crate) use value::{Kind, body_match, proxy, upstream};
+pub(crate) use value::{Kind, body_match, proxy, seed, upstream};
 
 use crate::args::Flags;
 
@@ -142,7 +142,7 @@ impl Settings {
     }
 
     pub(crate) fn seed(&self) -> Option<u64> {
-        value::number(self.text("seed"))
+        value::seed(self.text("seed"))
     }
 
     pub(crate) fn address(&self) -> SocketAddr {

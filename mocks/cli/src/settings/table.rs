@@ -31,7 +31,7 @@ pub(crate) const SETTINGS: &[Setting] = &[
     setting("data_dir", Kind::Text, "default_mocks_data", "folder of scenarios and fixtures"),
     setting("asset_dir", Kind::Text, "", "folder of the files that /_assets/ serves"),
     setting("host", Kind::Host, "127.0.0.1", "address to listen on; 0.0.0.0 lets other machines in"),
-    setting("seed", Kind::OptionalNumber, "", "makes random data the same in each run"),
+    setting("seed", Kind::Seed, "", "makes random data the same in each run"),
     setting("tls", Kind::Switch, "false", "speak TLS"),
     setting("tls_cert", Kind::Text, "", "PEM file with the certificate chain"),
     setting("tls_key", Kind::Text, "", "PEM file with its key"),

@@ -11,8 +11,8 @@ use api_mock_template::time::GoDuration;
 pub(crate) enum Kind {
     Port,
     Number,
-    /// A number, or nothing.
-    OptionalNumber,
+    /// A number, also a negative one, or nothing.
+    Seed,
     Size,
     Duration,
     Switch,
@@ -34,7 +34,7 @@ impl Kind {
     pub(crate) fn expected(self) -> &'static str {
         match self {
             Kind::Port => "a port, 0 to 65535",
-            Kind::Number | Kind::OptionalNumber => "a whole number",
+            Kind::Number | Kind::Seed => "a whole number",
             Kind::Size => "a number of bytes such as 65536, 64K or 10M",
             Kind::Duration => "a duration such as 30s or 1m30s",
             Kind::Switch => "true or false",
@@ -54,7 +54,7 @@ impl Kind {
         match self {
             Kind::Port => text.parse::<u16>().is_ok(),
             Kind::Number => number(text).is_some(),
-            Kind::OptionalNumber => text.is_empty() || number(text).is_some(),
+            Kind::Seed => text.is_empty() || seed(text).is_some(),
             Kind::Size => size(text).is_some(),
             Kind::Duration => duration(text).is_some(),
             Kind::Switch => switch(text).is_some(),
@@ -71,6 +71,11 @@ impl Kind {
 
 pub(crate) fn number(text: &str) -> Option<u64> {
     text.parse().ok()
+}
+
+/// Any whole number of 64 bits. A negative one is the same seed as the positive one of the same bits.
+pub(crate) fn seed(text: &str) -> Option<u64> {
+    text.parse().ok().or_else(|| text.parse().ok().map(i64::cast_unsigned))
 }
 
 /// Bytes; `K`, `M` and `G` are powers of 1024.
@@ -123,6 +128,13 @@ pub(crate) fn host(text: &str) -> Option<IpAddr> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn seeds_may_be_negative() {
+        assert_eq!((seed("5"), seed("0")), (Some(5), Some(0)));
+        assert_eq!((seed("-1"), seed("18446744073709551615")), (Some(u64::MAX), Some(u64::MAX)));
+        assert_eq!((seed("-9223372036854775809"), seed("five"), seed("1.5")), (None, None, None));
+    }
 
     #[test]
     fn sizes_have_units() {

@@ -41,11 +41,12 @@ pub(crate) struct Target {
 }
 
 impl Target {
-    /// Decodes; refuses what could lead out of a folder, whoever builds a file's name of it later.
-    pub(crate) fn of(parameters: Parameters<'_>) -> Result<Self, Problem> {
+    /// Decodes; refuses what could lead out of a folder, whoever builds a file's name of it later. Names of groups may
+    /// be paths themselves; their files' names are encoded.
+    pub(crate) fn of(route: &Route, parameters: Parameters<'_>) -> Result<Self, Problem> {
         let part = |text: &str| {
             let decoded = decode(text)?;
-            if decoded.contains(['/', '\\']) || is_climbing(&decoded) {
+            if !route.is_for_a_group() && decoded.contains(['/', '\\']) || is_climbing(&decoded) {
                 return Err(Problem::bad_request("names and methods are single parts of a path"));
             }
             Ok(decoded)

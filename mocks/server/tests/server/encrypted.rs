@@ -1,9 +1,13 @@
 //! HTTP/2 in clear text and under TLS, with a real client.
 
+use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll};
 
 use api_mock_server::Identity;
 use bytes::Bytes;
+use http_body::Frame;
 use http_body_util::{BodyExt, Full};
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo};
@@ -51,6 +55,65 @@ fn http2_with_prior_knowledge_serves_streams_side_by_side() {
         assert!(answer.into_body().collect().await.unwrap().to_bytes().is_empty());
         let answer = sender.send_request(request("GET", "http://localhost/_scenarios", "")).await.unwrap();
         assert_eq!(answer.status(), 200);
+        drop(sender);
+        driver.abort();
+    });
+}
+
+/// A body of pieces of 64 KiB that does not tell its length: what is too long is noticed while it comes.
+struct Pieces {
+    left: usize,
+    /// Whether all of it was sent.
+    taken: Arc<AtomicBool>,
+}
+
+impl http_body::Body for Pieces {
+    type Data = Bytes;
+    type Error = std::convert::Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        let Some(left) = self.left.checked_sub(1) else {
+            self.taken.store(true, Ordering::SeqCst);
+            return Poll::Ready(None);
+        };
+        self.left = left;
+        Poll::Ready(Some(Ok(Frame::data(Bytes::from(vec![b'x'; 64 << 10])))))
+    }
+}
+
+/// What is refused before its body is read is answered all the same: the whole body is sent, and the answer comes.
+#[test]
+fn http2_tells_why_it_refuses_a_request_with_a_body() {
+    let server = TestServer::with(|config, _| {
+        config.admin_token = Some("s3cret".to_owned().into());
+        config.limits.body_bytes = 1 << 20;
+        config.limits.upload_bytes = 4 << 20;
+    });
+    server.block_on(async {
+        let stream = TcpStream::connect(server.address).await.unwrap();
+        let (sender, connection) =
+            http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
+        let driver = tokio::spawn(connection);
+        let asked = [
+            ("POST", "/_scenarios", 401),
+            ("POST", "/_health", 405),
+            ("POST", "/nothing/here", 413),
+            ("PUT", "/nothing/here", 413),
+        ];
+        for (method, path, status) in asked.into_iter().cycle().take(20) {
+            let uri = format!("http://localhost{path}");
+            let taken = Arc::new(AtomicBool::new(false));
+            let body = Pieces { left: 48, taken: taken.clone() };
+            let request = http::Request::builder().method(method).uri(uri).body(body).unwrap();
+            let answer = sender.clone().send_request(request).await.unwrap();
+            assert_eq!(answer.status(), status, "{method} {path}");
+            let told = answer.into_body().collect().await.unwrap().to_bytes();
+            assert!(told.starts_with(b"{"), "{method} {path}: {told:?}");
+            assert!(taken.load(Ordering::SeqCst), "{method} {path}: the request was reset");
+        }
         drop(sender);
         driver.abort();
     });

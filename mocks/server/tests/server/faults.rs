@@ -215,6 +215,26 @@ fn groups_have_faults_and_variables_over_the_admin_api() {
 }
 
 #[test]
+fn a_group_may_be_called_like_a_path() {
+    let server = TestServer::start();
+    let text =
+        "method: GET\nname: one\npath: /one\ngroup: /comments/1\nresponse:\n  contents: 'in {{.city}}'\n";
+    upload(server.address, text);
+    let config = "/_groups/%2Fcomments%2F1/config";
+    let put = ask(server.address, "PUT", config, &[], br#"{"variables": {"city": "Ulm"}}"#);
+    assert_eq!(put.status, 200, "{}", put.text());
+    assert_eq!(get(server.address, "/one").text(), "in Ulm");
+    assert!(server.folder().join("groups/%2Fcomments%2F1.json").is_file());
+    assert_eq!(get(server.address, config).json()["variables"]["city"], "Ulm");
+    assert_eq!(ask(server.address, "DELETE", config, &[], b"").status, 200);
+    assert_eq!(get(server.address, config).status, 404);
+    for bad in ["%2E%2E", ".", "a%00b"] {
+        let answer = ask(server.address, "PUT", &format!("/_groups/{bad}/config"), &[], b"{}");
+        assert_eq!(answer.status, 400, "{bad}: {}", answer.text());
+    }
+}
+
+#[test]
 fn an_upload_with_a_wrong_fault_is_refused_with_its_place() {
     let server = TestServer::start();
     let answer = upload(server.address, &faulty("bad", "- status: 500\n- probability: 2\n  status: 500"));
