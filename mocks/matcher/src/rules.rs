@@ -188,7 +188,8 @@ impl Rules {
             }
         }
         if let Some(name) = self.bad_other(request) {
-            reasons.push(Reason::Query { name: name.to_owned(), missing: false, expected: None });
+            let name = name.to_owned();
+            reasons.push(Reason::Query { name, missing: false, expected: None, invalid_pattern: false });
         }
         if let Some(Err(reason)) = self.contents.as_ref().map(|contents| contents.fit(probe)) {
             reasons.push(reason);
