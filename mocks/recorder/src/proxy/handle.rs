@@ -10,7 +10,7 @@ use http::uri::{Authority, Scheme};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri};
 use hyper::body::Incoming;
 
-use super::{Inside, Shared, tunnel, upgrade};
+use super::{Inside, ProxyConfig, Shared, tunnel, upgrade};
 use crate::body::{self, Body, Collected};
 use crate::headers;
 use crate::options::Mode;
@@ -105,6 +105,14 @@ struct Wanted {
 }
 
 impl Wanted {
+    /// Nothing but to be passed on: what hosts that are left alone get, whatever a request says.
+    const PASSED_ON: Wanted = Wanted { plays: false, only_plays: false, records: false };
+
+    fn by(config: &ProxyConfig, head: &Parts) -> Wanted {
+        let host = head.uri.host().unwrap_or_default().trim_matches(['[', ']']);
+        if config.leaves_alone(host) { Wanted::PASSED_ON } else { Wanted::of(config.mode, &head.headers) }
+    }
+
     fn of(mode: Mode, head: &HeaderMap) -> Wanted {
         let said = headers::first(head, &headers::RECORD).map(|said| said.trim().to_ascii_lowercase());
         let is_forced = said.as_deref() == Some("true");
@@ -122,7 +130,7 @@ async fn exchange(
     mut head: Parts,
     body: Incoming,
 ) -> Result<Response<Body>, CallProblem> {
-    let wanted = Wanted::of(shared.config.mode, &head.headers);
+    let wanted = Wanted::by(&shared.config, &head);
     let recorder = &shared.recorder;
     let timeouts = &shared.config.timeouts;
     if upgrade::is_wanted(&head) {

@@ -58,7 +58,8 @@ pub struct ProxyConfig {
     pub address: SocketAddr,
     /// What happens to requests.
     pub mode: Mode,
-    /// Hosts whose connections are passed on untouched: `example.com`, with all hosts below it `.example.com`.
+    /// Hosts whose connections are passed on untouched, and whose plain requests are neither played back nor recorded:
+    /// `example.com`, with all hosts below it `.example.com`.
     pub leave_alone: Vec<String>,
     /// Connections at a time; further ones wait in the system's queue. Default: 2,000.
     pub connections: usize,
