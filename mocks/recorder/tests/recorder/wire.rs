@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use api_mock_recorder::{Mode, RecorderOptions};
+use api_mock_recorder::{Mode, ProxyConfig, RecorderOptions};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -46,4 +46,21 @@ async fn answers_with_trailers_are_recorded() {
     let player = Recording::start(folder.path(), mode(Mode::Playback), RecorderOptions::default()).await;
     assert_eq!(get(player.address, &url).await.text(), "hello");
     player.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn answers_with_hundreds_of_headers_are_passed_on_and_recorded() {
+    let folder = tempfile::tempdir().unwrap();
+    let headers: String = (0..500).map(|n| format!("x-header-{n}: {n}\r\n")).collect();
+    let service = answering(format!("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n{headers}\r\n").into()).await;
+    let proxy = Recording::start(folder.path(), ProxyConfig::default(), RecorderOptions::default()).await;
+    for _ in 0..2 {
+        let mut stream = TcpStream::connect(proxy.address).await.unwrap();
+        let asked = format!("GET http://{service}/x HTTP/1.1\r\nHost: {service}\r\n\r\n");
+        stream.write_all(asked.as_bytes()).await.unwrap();
+        let head = read_head(&mut stream).await.to_ascii_lowercase();
+        assert!(head.starts_with("http/1.1 200") && head.contains("x-header-499: 499\r\n"), "{head}");
+        assert_eq!(proxy.names().await.len(), 1);
+    }
+    proxy.end().await;
 }
