@@ -2,6 +2,7 @@
 
 mod handle;
 mod io;
+mod spoken;
 mod tunnel;
 mod upgrade;
 
