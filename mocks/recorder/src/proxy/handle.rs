@@ -13,9 +13,9 @@ use hyper::body::Incoming;
 use super::{Inside, ProxyConfig, Shared, tunnel, upgrade};
 use crate::body::{self, Body, Collected};
 use crate::headers;
-use crate::options::Mode;
 use crate::recorder::{CallProblem, Recorder, Source};
 use crate::slow;
+use crate::wanted::Wanted;
 
 /// What is left of a slow body after this long comes at once.
 const LONGEST: std::time::Duration = std::time::Duration::from_secs(300);
@@ -97,32 +97,10 @@ async fn connect(shared: &Arc<Shared>, request: Request<Incoming>) -> Response<B
     Response::new(body::whole(Bytes::new()))
 }
 
-/// What a request wants, by the mode and its own headers.
-struct Wanted {
-    plays: bool,
-    only_plays: bool,
-    records: bool,
-}
-
-impl Wanted {
-    /// Nothing but to be passed on: what hosts that are left alone get, whatever a request says.
-    const PASSED_ON: Wanted = Wanted { plays: false, only_plays: false, records: false };
-
-    fn by(config: &ProxyConfig, head: &Parts) -> Wanted {
-        let host = head.uri.host().unwrap_or_default().trim_matches(['[', ']']);
-        if config.leaves_alone(host) { Wanted::PASSED_ON } else { Wanted::of(config.mode, &head.headers) }
-    }
-
-    fn of(mode: Mode, head: &HeaderMap) -> Wanted {
-        let said = headers::first(head, &headers::RECORD).map(|said| said.trim().to_ascii_lowercase());
-        let is_forced = said.as_deref() == Some("true");
-        let is_forbidden = said.as_deref() == Some("false");
-        Wanted {
-            plays: mode.plays() && !is_forced,
-            only_plays: mode == Mode::Playback && !is_forced,
-            records: (mode.records() || is_forced) && !is_forbidden,
-        }
-    }
+/// What is to become of a request. What is for a host that is left alone is passed on, whatever it says.
+fn wanted(config: &ProxyConfig, head: &Parts) -> Wanted {
+    let host = head.uri.host().unwrap_or_default().trim_matches(['[', ']']);
+    if config.leaves_alone(host) { Wanted::PASSED_ON } else { Wanted::of(config.mode, &head.headers) }
 }
 
 async fn exchange(
@@ -130,7 +108,7 @@ async fn exchange(
     mut head: Parts,
     body: Incoming,
 ) -> Result<Response<Body>, CallProblem> {
-    let wanted = Wanted::by(&shared.config, &head);
+    let wanted = wanted(&shared.config, &head);
     let recorder = &shared.recorder;
     let timeouts = &shared.config.timeouts;
     if upgrade::is_wanted(&head) {
