@@ -3,6 +3,7 @@
 
 mod body;
 mod ca;
+mod fault;
 mod fetch;
 mod guard;
 mod headers;
@@ -17,6 +18,7 @@ mod wanted;
 
 pub use body::Body;
 pub use ca::{CaError, CertificateAuthority};
+pub use fault::{answer_of_fault, replace_head};
 pub use fetch::{FetchError, Fetched, Fetcher};
 pub use guard::{AddressGuard, BadRule};
 pub use options::{BodyMatch, FileOptions, Mode, Names, ProxyTimeouts, RecorderOptions, UnknownMode};

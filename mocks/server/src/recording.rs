@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use api_mock_engine::{Answer, Engine, Refusal};
+use api_mock_engine::{Answer, Engine, FaultPlan, Refusal};
 use api_mock_recorder::{Body, CertificateAuthority, Local, Mode, Proxy, ProxyConfig, Recorder};
 use http::{Method, Request, Response, Uri};
 use http_body_util::BodyExt;
@@ -72,11 +72,18 @@ impl Local for Rim {
     fn played(&self, request: &api_mock_engine::Request, answered: &mut Result<Answer, Refusal>) {
         self.show(request, answered);
         match answered {
-            Ok(_) => self.metrics.note_answered(),
+            Ok(answer) => {
+                self.metrics.note_answered();
+                answer.fault.iter().for_each(|plan| self.metrics.note_faults(plan));
+            }
             Err(Refusal::Invalid(_)) => self.metrics.invalid.inc(),
             Err(Refusal::NoMatch { .. }) => self.metrics.not_matched.inc(),
             Err(_) => self.metrics.failed.inc(),
         }
+    }
+
+    fn disturbed(&self, plan: &FaultPlan) {
+        self.metrics.note_faults(plan);
     }
 
     fn answer(

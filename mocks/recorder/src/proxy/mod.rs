@@ -1,5 +1,6 @@
 //! The proxy: sockets, connections, and their end.
 
+mod disturb;
 mod handle;
 mod io;
 mod spoken;
@@ -12,7 +13,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use api_mock_engine::{Answer, Refusal};
+use api_mock_engine::{Answer, FaultPlan, Refusal};
 use http::uri::{Authority, Scheme};
 use http::{Method, Request, Response};
 use hyper::body::Incoming;
@@ -46,6 +47,9 @@ pub trait Local: Send + Sync + 'static {
 
     /// Sees what is played back, and may change it.
     fn played(&self, _request: &api_mock_engine::Request, _answered: &mut Result<Answer, Refusal>) {}
+
+    /// Sees what goes wrong with a request that is forwarded.
+    fn disturbed(&self, _plan: &FaultPlan) {}
 
     /// Answers a request to such a path.
     fn answer(&self, request: Request<Incoming>)
