@@ -1,7 +1,7 @@
 //! What is not written.
 
 use api_mock_engine::{Engine, EngineOptions, Request};
-use api_mock_recorder::{FileOptions, Names, recording};
+use api_mock_recorder::{FileOptions, Names, Redaction, recording};
 use api_mock_store::StoreOptions;
 use http::{HeaderValue, Method, StatusCode};
 
@@ -60,4 +60,54 @@ fn secrets_in_addresses_of_headers_and_in_lines_of_json_are_not_in_the_file() {
     // Of a number it is not known what it was.
     made.body = Some("{\"pwd\": 1}\n{\"pwd\": 2}".into());
     assert!(played(&made, &options).is_ok());
+}
+
+#[test]
+fn texts_with_secrets_in_any_place_are_played_back_to_themselves() {
+    const PARTS: [&str; 22] = [
+        "{",
+        "}",
+        "[",
+        "]",
+        "\"token\"",
+        "\"pwd\": ",
+        ":",
+        ",",
+        "\"s3cret\"",
+        "\"s3cret\\\"",
+        "\"",
+        "7",
+        "-1e5",
+        "\n",
+        "data: ",
+        "\u{feff}",
+        "\"a\":\"b\"",
+        "__number__",
+        "{{",
+        "é",
+        "[redacted]",
+        "&password=s3cret",
+    ];
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut below = |limit: usize| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        usize::try_from(state >> 33).unwrap() % limit
+    };
+    let mut redacted = 0;
+    for _ in 0..600 {
+        let text: String = (0..below(14)).map(|_| PARTS[below(PARTS.len())]).collect();
+        let redaction = Redaction::default();
+        let kept = redaction.body("", text.as_bytes()).into_owned();
+        redacted += usize::from(kept != text.as_bytes());
+        assert_eq!(*redaction.body("", &kept), *kept, "{text}");
+        let mut made = exchange(Method::POST, "http://a.test/x", "ok");
+        made.headers = headers(&[("content-type", "application/json")]);
+        made.body = Some(text.clone().into());
+        let scenario = scenario(&made);
+        let (engine, _) = Engine::open(StoreOptions::in_memory(), EngineOptions::default()).unwrap();
+        engine.store().put_scenario(&scenario).unwrap();
+        let request = Request::new(Method::POST, "/x", made.headers, text.clone().into());
+        assert!(engine.answer(&request).is_ok(), "{text}\n{}", scenario.to_yaml());
+    }
+    assert!(redacted > 30, "{redacted}");
 }
