@@ -150,7 +150,8 @@ impl http_body::Body for Passing {
                 if let Some(bytes) = frame.data_ref() {
                     this.tap.data(bytes);
                 }
-                if http_body::Body::is_end_stream(&this.inner) {
+                // After trailers nothing comes, and who sends them on does not ask again.
+                if frame.is_trailers() || http_body::Body::is_end_stream(&this.inner) {
                     this.tap.end();
                 }
                 Poll::Ready(Some(Ok(frame)))

@@ -104,22 +104,20 @@ impl Recorder {
         }))
     }
 
-    /// Calls a service for a client of the admin API, records the exchange, and gives its answer back. Headers that are
-    /// meant for this service stay here.
+    /// Calls a service for a client of the admin API, records the exchange if `records`, and gives its answer back.
+    /// Headers that are meant for this service stay here.
     ///
     /// # Errors
-    /// The address is none, not allowed, or does not answer.
-    pub async fn call(&self, url: &str, mut head: Parts, body: Bytes) -> Result<Response<Body>, CallProblem> {
-        let bad = |what: &str| CallProblem::new(StatusCode::BAD_REQUEST, what);
-        let url: Uri = url.trim().parse().map_err(|_| bad("X-Mock-Url is not an address"))?;
-        let is_web = matches!(url.scheme_str(), Some("http" | "https"));
-        let authority = url.authority().filter(|_| is_web);
-        let authority = authority.ok_or_else(|| bad("X-Mock-Url must begin with http:// or https://"))?;
-        if authority.as_str().contains('@') {
-            return Err(bad("X-Mock-Url must not hold a password; send an Authorization header"));
-        }
+    /// The address is not allowed, or does not answer.
+    pub async fn call(
+        &self,
+        url: Uri,
+        mut head: Parts,
+        body: Bytes,
+        records: bool,
+    ) -> Result<Response<Body>, CallProblem> {
         head.uri = url;
-        Ok(self.forward(&self.guarded, head, Source::Whole(body), true, Duration::from_secs(60)).await?)
+        Ok(self.forward(&self.guarded, head, Source::Whole(body), records, Duration::from_secs(60)).await?)
     }
 
     /// Sends a request with a whole address up. What comes back is passed on as it comes.
@@ -202,6 +200,22 @@ impl Recorder {
         self.upstream.avoid(address);
         self.guarded.avoid(address);
     }
+}
+
+/// The address that `X-Mock-Url` says.
+///
+/// # Errors
+/// It is none, or holds a password.
+pub fn address_of_call(url: &str) -> Result<Uri, CallProblem> {
+    let bad = |what: &str| CallProblem::new(StatusCode::BAD_REQUEST, what);
+    let url: Uri = url.trim().parse().map_err(|_| bad("X-Mock-Url is not an address"))?;
+    let is_web = matches!(url.scheme_str(), Some("http" | "https"));
+    let authority = url.authority().filter(|_| is_web);
+    let authority = authority.ok_or_else(|| bad("X-Mock-Url must begin with http:// or https://"))?;
+    if authority.as_str().contains('@') {
+        return Err(bad("X-Mock-Url must not hold a password; send an Authorization header"));
+    }
+    Ok(url)
 }
 
 /// The head of a request as the service gets it.

@@ -4,10 +4,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use api_mock_engine::{Engine, FAULT, FaultEffects, FaultPlan, Refusal, Request};
-use api_mock_recorder::{Recorder, RecorderOptions};
-use bytes::Bytes;
-use http::header::{CONTENT_ENCODING, CONTENT_LENGTH};
-use http::{HeaderName, HeaderValue, Response, StatusCode, Uri};
+use api_mock_recorder::{Recorder, RecorderOptions, answer_of_fault, replace_head};
+use http::Uri;
 
 use crate::StartError;
 use crate::fault::WireFault;
@@ -99,7 +97,7 @@ impl Rim {
         self.metrics.note_faults(plan);
         self.wait(plan.before.delay).await;
         let mut reply = if plan.before.answers() {
-            own(&plan.before, plan)
+            answer_of_fault(plan).map(ReplyBody::from)
         } else {
             let mut reply = self.pass(upstream, request, target).await;
             replace(&plan.before, &mut reply);
@@ -122,39 +120,10 @@ impl Rim {
     }
 }
 
-/// The answer of a fault; a bare one where the connection is spoilt.
-fn own(effects: &FaultEffects, plan: &FaultPlan) -> Reply {
-    let rule = plan.injected.first().map_or("", |fault| &fault.rule);
-    let Some(replacement) = &effects.replacement else { return reply::done() };
-    let (status, headers, body) = replacement.whole(rule);
-    answer(status, &headers, body)
-}
-
-fn answer(status: StatusCode, headers: &[(HeaderName, HeaderValue)], body: Bytes) -> Reply {
-    let mut reply = Response::new(ReplyBody::from(body));
-    *reply.status_mut() = status;
-    headers.iter().for_each(|(name, value)| {
-        reply.headers_mut().append(name.clone(), value.clone());
-    });
-    reply
-}
-
 /// Replaces what a fault replaces.
 fn replace(effects: &FaultEffects, reply: &mut Reply) {
-    let Some(replacement) = &effects.replacement else { return };
-    if let Some(status) = replacement.status {
-        *reply.status_mut() = status;
-    }
-    for (name, _) in &replacement.headers {
-        reply.headers_mut().remove(name);
-    }
-    for (name, value) in &replacement.headers {
-        reply.headers_mut().append(name.clone(), value.clone());
-    }
-    if let Some(contents) = &replacement.contents {
-        reply.headers_mut().remove(CONTENT_LENGTH);
-        reply.headers_mut().remove(CONTENT_ENCODING);
-        *reply.body_mut() = ReplyBody::from(contents.clone());
+    if let Some(contents) = replace_head(effects, reply) {
+        *reply.body_mut() = ReplyBody::from(contents);
     }
 }
 

@@ -4,8 +4,8 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use api_mock_engine::{Answer, Engine, Refusal};
-use api_mock_recorder::{Body, CertificateAuthority, Local, Proxy, ProxyConfig, Recorder};
+use api_mock_engine::{Answer, Engine, FaultPlan, Refusal};
+use api_mock_recorder::{Body, CertificateAuthority, Local, Mode, Proxy, ProxyConfig, Recorder};
 use http::{Method, Request, Response, Uri};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
@@ -20,15 +20,18 @@ use crate::validation::Verdict;
 pub(crate) struct Recording {
     pub(crate) recorder: Arc<Recorder>,
     pub(crate) authority: Arc<CertificateAuthority>,
+    /// The proxy's mode, which is that of `/_proxy`, too.
+    pub(crate) mode: Mode,
 }
 
 impl Recording {
     /// Reads and makes what is needed, where it may block.
     pub(crate) async fn open(config: &RecordingConfig, engine: Arc<Engine>) -> Result<Self, StartError> {
         let (options, folder) = (config.recorder.clone(), config.authority_dir.clone());
+        let mode = config.proxy.as_ref().map_or_else(Mode::default, |proxy| proxy.mode);
         let opened = tokio::task::spawn_blocking(move || {
             let authority = CertificateAuthority::kept_in(&folder)?;
-            Ok(Recording { recorder: Recorder::open(engine, options)?, authority })
+            Ok(Recording { recorder: Recorder::open(engine, options)?, authority, mode })
         });
         match opened.await {
             Ok(opened) => opened,
@@ -39,7 +42,7 @@ impl Recording {
 
 /// Takes the port of the proxy.
 pub(crate) async fn bind_proxy(config: ProxyConfig, rim: &Arc<Rim>) -> Result<Option<Proxy>, StartError> {
-    let Some(Recording { recorder, authority }) = &rim.recording else { return Ok(None) };
+    let Some(Recording { recorder, authority, .. }) = &rim.recording else { return Ok(None) };
     let address: SocketAddr = config.address;
     let local: Arc<dyn Local> = Arc::<Rim>::clone(rim);
     let bound = Proxy::bind(config, Arc::clone(recorder), Arc::clone(authority), local).await;
@@ -69,11 +72,18 @@ impl Local for Rim {
     fn played(&self, request: &api_mock_engine::Request, answered: &mut Result<Answer, Refusal>) {
         self.show(request, answered);
         match answered {
-            Ok(_) => self.metrics.note_answered(),
+            Ok(answer) => {
+                self.metrics.note_answered();
+                answer.fault.iter().for_each(|plan| self.metrics.note_faults(plan));
+            }
             Err(Refusal::Invalid(_)) => self.metrics.invalid.inc(),
             Err(Refusal::NoMatch { .. }) => self.metrics.not_matched.inc(),
             Err(_) => self.metrics.failed.inc(),
         }
+    }
+
+    fn disturbed(&self, plan: &FaultPlan) {
+        self.metrics.note_faults(plan);
     }
 
     fn answer(

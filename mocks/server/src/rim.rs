@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use api_mock_engine::{Answer, Engine, REQUEST_COUNT, Refusal};
+use api_mock_recorder::Wanted;
 use api_mock_store::Store;
 use bytes::Bytes;
 use http::header::HOST;
@@ -164,18 +165,29 @@ impl Rim {
                     problem.into()
                 }
             },
-            Found::Route(route, parameters) => {
-                self.metrics.admin.inc();
-                let answered = self.administer(route, parameters, &head, body).await;
-                let mut reply = answered.unwrap_or_else(Reply::from);
-                admin::allow_origin(&head, &self.admin_origins, &mut reply);
-                reply
+            Found::Route(route, parameters) => self.admin(route, parameters, &head, body).await,
+            Found::OtherMethods(_) if routes::is_call(&head) => {
+                self.admin(&routes::CALL, Parameters::default(), &head, body).await
             }
             Found::OtherMethods(allow) if head.method == Method::OPTIONS => {
                 admin::preflight(&head, allow, &self.admin_origins)
             }
             Found::OtherMethods(allow) => Problem::method_not_allowed(allow).into(),
         }
+    }
+
+    async fn admin(
+        &self,
+        route: &Route,
+        parameters: Parameters<'_>,
+        head: &Parts,
+        body: &mut Incoming,
+    ) -> Reply {
+        self.metrics.admin.inc();
+        let answered = self.administer(route, parameters, head, body).await;
+        let mut reply = answered.unwrap_or_else(Reply::from);
+        admin::allow_origin(head, &self.admin_origins, &mut reply);
+        reply
     }
 
     /// Admits before it reads, and reads before it takes a slot: a slow upload holds up nobody.
@@ -283,6 +295,30 @@ impl Rim {
         match recording.recorder.settled(&asked.request.method, asked.uri.path()).await {
             true => self.engine.answer(&asked.request),
             false => Err(refusal),
+        }
+    }
+
+    /// What the scenarios say to a request that would be sent elsewhere; `None` if no one is for it, unless nothing else
+    /// is wanted.
+    pub(crate) async fn play(
+        &self,
+        request: api_mock_engine::Request,
+        uri: &Uri,
+        wanted: &Wanted,
+    ) -> Option<Reply> {
+        let asked = Asking { request, uri: uri.clone(), other_methods: Vec::new(), begun: Instant::now() };
+        let answered = match self.engine.answer(&asked.request) {
+            Err(refusal @ Refusal::NoMatch { .. }) => self.settled(&asked, refusal).await,
+            answered => answered,
+        };
+        match (answered, self.verdict(&asked.request, uri)) {
+            (Err(Refusal::NoMatch { .. }), _) if !wanted.only_plays => None,
+            (_, Verdict::Bad(invalid)) => Some(self.refused(&Refusal::Invalid(invalid))),
+            (Err(refusal @ Refusal::NoMatch { .. }), _) => Some(self.refused(&refusal)),
+            (answered, _) => {
+                let step = self.conclude(asked, answered);
+                Some(Box::pin(self.go_on(step)).await)
+            }
         }
     }
 

@@ -1,5 +1,6 @@
 //! The paths that are not played back: one table, in which static parts beat parameters.
 
+use http::request::Parts;
 use http::{HeaderValue, Method};
 
 /// What a route does.
@@ -101,6 +102,15 @@ pub(crate) const ROUTES: &[Route] = &[
     open("/_health", Action::Health),
     open("/_oapi", Action::Document),
 ];
+
+/// Calls with methods that the table has not: OPTIONS, which without an address is for us to answer, and unusual ones.
+pub(crate) const CALL: Route = admin(Method::OPTIONS, "/_proxy", Action::Call);
+
+/// Whether a request is a call of another service, whatever its method.
+pub(crate) fn is_call(head: &Parts) -> bool {
+    let says_where = ["x-mock-url", "mock-url"].iter().any(|name| head.headers.contains_key(*name));
+    says_where && head.method != Method::CONNECT && parameters(CALL.pattern, head.uri.path()).is_some()
+}
 
 /// What the parameters of a path took, still percent-encoded.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

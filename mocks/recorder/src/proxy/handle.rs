@@ -10,15 +10,15 @@ use http::uri::{Authority, Scheme};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri};
 use hyper::body::Incoming;
 
-use super::{Inside, Shared, tunnel, upgrade};
+use super::{Inside, ProxyConfig, Shared, disturb, tunnel, upgrade};
 use crate::body::{self, Body, Collected};
 use crate::headers;
-use crate::options::Mode;
 use crate::recorder::{CallProblem, Recorder, Source};
 use crate::slow;
+use crate::wanted::Wanted;
 
 /// What is left of a slow body after this long comes at once.
-const LONGEST: std::time::Duration = std::time::Duration::from_secs(300);
+pub(super) const LONGEST: std::time::Duration = std::time::Duration::from_secs(300);
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 /// Answers any request.
@@ -97,24 +97,9 @@ async fn connect(shared: &Arc<Shared>, request: Request<Incoming>) -> Response<B
     Response::new(body::whole(Bytes::new()))
 }
 
-/// What a request wants, by the mode and its own headers.
-struct Wanted {
-    plays: bool,
-    only_plays: bool,
-    records: bool,
-}
-
-impl Wanted {
-    fn of(mode: Mode, head: &HeaderMap) -> Wanted {
-        let said = headers::first(head, &headers::RECORD).map(|said| said.trim().to_ascii_lowercase());
-        let is_forced = said.as_deref() == Some("true");
-        let is_forbidden = said.as_deref() == Some("false");
-        Wanted {
-            plays: mode.plays() && !is_forced,
-            only_plays: mode == Mode::Playback && !is_forced,
-            records: (mode.records() || is_forced) && !is_forbidden,
-        }
-    }
+/// Whether a request is only passed on, whatever it says.
+fn is_left_alone(config: &ProxyConfig, head: &Parts) -> bool {
+    config.leaves_alone(head.uri.host().unwrap_or_default().trim_matches(['[', ']']))
 }
 
 async fn exchange(
@@ -122,7 +107,9 @@ async fn exchange(
     mut head: Parts,
     body: Incoming,
 ) -> Result<Response<Body>, CallProblem> {
-    let wanted = Wanted::of(shared.config.mode, &head.headers);
+    let is_left_alone = is_left_alone(&shared.config, &head);
+    let wanted =
+        if is_left_alone { Wanted::PASSED_ON } else { Wanted::of(shared.config.mode, &head.headers) };
     let recorder = &shared.recorder;
     let timeouts = &shared.config.timeouts;
     if upgrade::is_wanted(&head) {
@@ -158,7 +145,20 @@ async fn exchange(
     if wanted.only_plays {
         return Err(CallProblem::new(StatusCode::PAYLOAD_TOO_LARGE, "the body is too large to be matched"));
     }
-    Ok(recorder.forward(&recorder.upstream, head, source, records, timeouts.stream).await?)
+    let known = match &source {
+        Source::Kept(bytes, _) => bytes.clone(),
+        _ => Bytes::new(),
+    };
+    let plan = match disturb::plan_of(&recorder.engine, &mut head, known) {
+        _ if is_left_alone => None,
+        Ok(plan) => plan,
+        Err(refusal) => return Ok(json(refusal.status(), &refusal.to_json())),
+    };
+    let asked = recorder.forward(&recorder.upstream, head, source, records, timeouts.stream);
+    let Some(plan) = plan else { return Ok(asked.await?) };
+    shared.local.disturbed(&plan);
+    let asked = Box::pin(async { Ok(asked.await?) });
+    Ok(disturb::disturbed(*plan, asked, recorder.options.max_matched_bytes).await)
 }
 
 /// Whether a scenario can be chosen, or refused, only by those who know the body. What nobody is for is not held back.
@@ -259,7 +259,7 @@ fn played(answer: Answer, is_head: bool) -> Response<Body> {
     response
 }
 
-fn problem(status: StatusCode, message: &str) -> Response<Body> {
+pub(super) fn problem(status: StatusCode, message: &str) -> Response<Body> {
     json(status, &serde_json::json!({ "message": message }))
 }
 

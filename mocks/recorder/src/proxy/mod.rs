@@ -1,7 +1,9 @@
 //! The proxy: sockets, connections, and their end.
 
+mod disturb;
 mod handle;
 mod io;
+mod spoken;
 mod tunnel;
 mod upgrade;
 
@@ -11,7 +13,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use api_mock_engine::{Answer, Refusal};
+use api_mock_engine::{Answer, FaultPlan, Refusal};
 use http::uri::{Authority, Scheme};
 use http::{Method, Request, Response};
 use hyper::body::Incoming;
@@ -46,6 +48,9 @@ pub trait Local: Send + Sync + 'static {
     /// Sees what is played back, and may change it.
     fn played(&self, _request: &api_mock_engine::Request, _answered: &mut Result<Answer, Refusal>) {}
 
+    /// Sees what goes wrong with a request that is forwarded.
+    fn disturbed(&self, _plan: &FaultPlan) {}
+
     /// Answers a request to such a path.
     fn answer(&self, request: Request<Incoming>)
     -> Pin<Box<dyn Future<Output = Response<Body>> + Send + '_>>;
@@ -58,7 +63,8 @@ pub struct ProxyConfig {
     pub address: SocketAddr,
     /// What happens to requests.
     pub mode: Mode,
-    /// Hosts whose connections are passed on untouched: `example.com`, with all hosts below it `.example.com`.
+    /// Hosts whose connections are passed on untouched, and whose plain requests are neither played back nor recorded:
+    /// `example.com`, with all hosts below it `.example.com`.
     pub leave_alone: Vec<String>,
     /// Connections at a time; further ones wait in the system's queue. Default: 2,000.
     pub connections: usize,

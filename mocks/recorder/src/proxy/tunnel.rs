@@ -10,15 +10,17 @@ use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 
 use super::io::Begun;
+use super::spoken::{Spoken, spoken};
 use super::{Inside, Shared, serve};
+use crate::upstream::ConnectError;
 
-/// The first byte of a TLS handshake.
-const TLS_HANDSHAKE: u8 = 0x16;
+/// A client that says nothing for so long may wait for the service to speak first.
+const SILENCE: Duration = Duration::from_millis(300);
 /// How often within the idle time it is looked whether something passed.
 const LOOKS: u32 = 4;
 
@@ -55,43 +57,83 @@ async fn upgraded(client: OnUpgrade, shared: &Shared) -> Option<Upgraded> {
 async fn look_inside(client: Upgraded, target: Authority, shared: &Arc<Shared>) {
     let mut client = TokioIo::new(client);
     let mut begin = BytesMut::with_capacity(1024);
-    let idle = shared.config.timeouts.idle;
-    let read = tokio::select! {
-        read = tokio::time::timeout(idle, client.read_buf(&mut begin)) => read,
+    let heard = tokio::select! {
+        heard = listen(&mut client, &mut begin, &target, shared) => heard,
         () = shared.shutdown.cancelled() => return,
     };
-    if !matches!(read, Ok(Ok(1..))) {
-        return;
-    }
-    let begin = begin.freeze();
-    let client = Begun::new(begin.clone(), client, Arc::default());
-    let host = target.host().trim_matches(['[', ']']).to_owned();
-    match begin.first() {
-        Some(&TLS_HANDSHAKE) => {
-            let config = match shared.authority.server_config(&host) {
-                Ok(config) => config,
-                Err(error) => return tracing::warn!(%error, "a connection cannot be intercepted"),
-            };
-            match tokio::time::timeout(idle, TlsAcceptor::from(config).accept(client)).await {
-                Ok(Ok(stream)) => {
-                    let inside = Inside { scheme: Scheme::HTTPS, authority: target };
-                    serve(stream, Arc::clone(shared), Some(inside)).await;
-                }
-                // Mostly clients that do not trust the certificate.
-                Ok(Err(error)) => {
-                    tracing::info!(%host, %error, "a client refused the intercepted connection")
-                }
-                Err(_) => tracing::debug!("TLS handshake took too long"),
-            }
-        }
-        Some(byte) if byte.is_ascii_uppercase() => {
+    let Some((spoken, upstream)) = heard else { return };
+    let client = Begun::new(begin.freeze(), client, Arc::default());
+    match spoken {
+        Spoken::Tls => encrypted(client, target, shared).await,
+        Spoken::Http => {
             let inside = Inside { scheme: Scheme::HTTP, authority: target };
             serve(client, Arc::clone(shared), Some(inside)).await;
         }
-        _ => match shared.recorder.upstream.dial(&host, target.port_u16().unwrap_or(443)).await {
-            Ok(upstream) => copy(client, upstream, shared).await,
-            Err(error) => tracing::debug!(%error, "a tunnel leads nowhere"),
-        },
+        Spoken::Other => {
+            let upstream = match upstream {
+                Some(upstream) => Ok(upstream),
+                None => dial(&target, shared).await,
+            };
+            match upstream {
+                Ok(upstream) => copy(client, upstream, shared).await,
+                Err(error) => tracing::debug!(%error, "a tunnel leads nowhere"),
+            }
+        }
+    }
+}
+
+/// Listens to a client until it is clear what it speaks; `None` if it says nothing. Where it is silent at first, the
+/// service may be who speaks first, as those of mail do: then there is a connection to it.
+async fn listen(
+    client: &mut (impl AsyncRead + Unpin),
+    begin: &mut BytesMut,
+    target: &Authority,
+    shared: &Shared,
+) -> Option<(Spoken, Option<TcpStream>)> {
+    if let Ok(spoken) = tokio::time::timeout(SILENCE, spoken(client, begin)).await {
+        return Some((spoken?, None));
+    }
+    // Half a word, and nothing more: some protocol in which the service must answer to that.
+    let is_silent = begin.is_empty();
+    let service = async {
+        let Ok(upstream) = dial(target, shared).await else { return std::future::pending().await };
+        if is_silent {
+            let _ = upstream.readable().await;
+        }
+        upstream
+    };
+    tokio::select! {
+        spoken = tokio::time::timeout(shared.config.timeouts.idle, spoken(client, begin)) => {
+            Some((spoken.ok()??, None))
+        }
+        upstream = service => Some((Spoken::Other, Some(upstream))),
+    }
+}
+
+async fn dial(target: &Authority, shared: &Shared) -> Result<TcpStream, ConnectError> {
+    let host = target.host().trim_matches(['[', ']']);
+    shared.recorder.upstream.dial(host, target.port_u16().unwrap_or(443)).await
+}
+
+/// Shows a certificate in the name of the host, and answers what comes.
+async fn encrypted<S>(client: S, target: Authority, shared: &Arc<Shared>)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let host = target.host().trim_matches(['[', ']']).to_owned();
+    let config = match shared.authority.server_config(&host) {
+        Ok(config) => config,
+        Err(error) => return tracing::warn!(%error, "a connection cannot be intercepted"),
+    };
+    let accepted = TlsAcceptor::from(config).accept(client);
+    match tokio::time::timeout(shared.config.timeouts.idle, accepted).await {
+        Ok(Ok(stream)) => {
+            let inside = Inside { scheme: Scheme::HTTPS, authority: target };
+            serve(stream, Arc::clone(shared), Some(inside)).await;
+        }
+        // Mostly clients that do not trust the certificate.
+        Ok(Err(error)) => tracing::info!(%host, %error, "a client refused the intercepted connection"),
+        Err(_) => tracing::debug!("TLS handshake took too long"),
     }
 }
 

@@ -3,6 +3,7 @@
 mod form;
 mod infer;
 mod kept;
+mod loose;
 mod queue;
 mod redact;
 mod scenario;

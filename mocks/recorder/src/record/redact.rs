@@ -3,6 +3,10 @@
 use std::borrow::Cow;
 
 use http::HeaderName;
+use http::header::{CONTENT_LOCATION, LINK, LOCATION, REFERER, REFRESH};
+use percent_encoding::percent_decode_str;
+
+use super::loose;
 
 /// Stands in a file where a secret was.
 pub const REDACTED: &str = "[redacted]";
@@ -15,7 +19,7 @@ pub struct Redaction {
     parameters: Vec<String>,
 }
 
-const HEADERS: [&str; 12] = [
+const HEADERS: [&str; 16] = [
     "authorization",
     "proxy-authorization",
     "cookie",
@@ -28,11 +32,23 @@ const HEADERS: [&str; 12] = [
     "x-amz-security-token",
     "x-goog-api-key",
     "x-vault-token",
+    "x-amz-signature",
+    "private-token",
+    "token",
+    "ocp-apim-subscription-key",
 ];
 
-const FIELDS: [&str; 11] = [
+/// Headers with addresses in them.
+const WITH_ADDRESSES: [HeaderName; 5] = [LOCATION, CONTENT_LOCATION, LINK, REFRESH, REFERER];
+
+const FIELDS: [&str; 16] = [
     "password",
     "passwd",
+    "pwd",
+    "db_password",
+    "token",
+    "secret",
+    "aws_secret_access_key",
     "client_secret",
     "client_assertion",
     "access_token",
@@ -45,8 +61,8 @@ const FIELDS: [&str; 11] = [
 ];
 
 /// Besides the fields.
-const PARAMETERS: [&str; 6] =
-    ["token", "sig", "signature", "x-amz-signature", "x-amz-credential", "x-amz-security-token"];
+const PARAMETERS: [&str; 5] =
+    ["sig", "signature", "x-amz-signature", "x-amz-credential", "x-amz-security-token"];
 
 impl Default for Redaction {
     /// The usual names of secrets.
@@ -100,12 +116,12 @@ impl Redaction {
         self.fields.contains(&plain(name))
     }
 
-    /// The value of a header as it may be kept. What kind of `Authorization` it was stays, and all of a cookie but
-    /// its value.
+    /// The value of a header as it may be kept. What kind of `Authorization` it was stays, all of a cookie but
+    /// its value, and all of an address but its secret parameters.
     #[must_use]
     pub fn header<'v>(&self, name: &HeaderName, value: &'v str) -> Cow<'v, str> {
         if !self.is_secret_header(name) {
-            return Cow::Borrowed(value);
+            return if WITH_ADDRESSES.contains(name) { self.addresses(value) } else { Cow::Borrowed(value) };
         }
         Cow::Owned(match name.as_str() {
             "authorization" | "proxy-authorization" => match value.split_once(' ') {
@@ -134,14 +150,62 @@ impl Redaction {
         if self.fields.is_empty() || body.is_empty() {
             return Cow::Borrowed(body);
         }
-        let content_type = content_type.trim().to_ascii_lowercase();
-        if content_type.starts_with("application/x-www-form-urlencoded") {
+        if is_form(content_type) {
             return self.form(body);
         }
+        let content_type = content_type.to_ascii_lowercase();
         let begin = body.iter().find(|byte| !byte.is_ascii_whitespace());
         let is_json =
             matches!(begin, Some(b'{' | b'[')) && serde_json::from_slice::<serde_json::Value>(body).is_ok();
-        if is_json { self.json(body) } else { Cow::Borrowed(body) }
+        if is_json {
+            self.json(body, false)
+        } else if may_hold_json(&content_type, body) {
+            self.loose_json(body)
+        } else {
+            Cow::Borrowed(body)
+        }
+    }
+
+    /// Of a text with JSON in it.
+    fn loose_json<'b>(&self, body: &'b [u8]) -> Cow<'b, [u8]> {
+        let found = loose::values(body, |name| self.is_secret_field(name));
+        if found.is_empty() {
+            return Cow::Borrowed(body);
+        }
+        let (mut out, mut copied) = (Vec::with_capacity(body.len()), 0);
+        for at in found {
+            out.extend_from_slice(body.get(copied..at.start).unwrap_or_default());
+            out.extend_from_slice(&self.json(body.get(at.clone()).unwrap_or_default(), true));
+            copied = at.end;
+        }
+        out.extend_from_slice(body.get(copied..).unwrap_or_default());
+        Cow::Owned(out)
+    }
+
+    /// A text with addresses in it: what is secret in their queries and fragments is replaced.
+    pub(crate) fn addresses<'v>(&self, text: &'v str) -> Cow<'v, str> {
+        let (mut out, mut copied) = (String::new(), 0);
+        for (begin, _) in text.match_indices(['?', '&', '#']) {
+            if begin < copied {
+                continue;
+            }
+            let pair = text.get(begin + 1..).unwrap_or_default();
+            let ends = |c: char| matches!(c, '&' | '#' | '>' | '"') || c.is_whitespace();
+            let pair = pair.get(..pair.find(ends).unwrap_or(pair.len())).unwrap_or_default();
+            let Some((name, value)) = pair.split_once('=') else { continue };
+            if !self.is_secret_parameter(&percent_decode_str(name).decode_utf8_lossy()) {
+                continue;
+            }
+            let end = begin + 1 + pair.len();
+            out.push_str(text.get(copied..end - value.len()).unwrap_or_default());
+            out.push_str(REDACTED);
+            copied = end;
+        }
+        if copied == 0 {
+            return Cow::Borrowed(text);
+        }
+        out.push_str(text.get(copied..).unwrap_or_default());
+        Cow::Owned(out)
     }
 
     /// The bytes of a part of a form as they may be kept.
@@ -156,7 +220,7 @@ impl Redaction {
         let Ok(text) = std::str::from_utf8(body) else { return Cow::Borrowed(body) };
         let name_of = |pair: &str| {
             let name = pair.split_once('=').map_or(pair, |(name, _)| name);
-            percent_encoding::percent_decode_str(name).decode_utf8_lossy().into_owned()
+            percent_decode_str(name).decode_utf8_lossy().into_owned()
         };
         if !text.split('&').any(|pair| self.is_secret_parameter(&name_of(pair))) {
             return Cow::Borrowed(body);
@@ -168,13 +232,13 @@ impl Redaction {
         Cow::Owned(pairs.collect::<Vec<_>>().join("&").into_bytes())
     }
 
-    /// Of JSON that was found good.
-    fn json<'b>(&self, body: &'b [u8]) -> Cow<'b, [u8]> {
+    /// Of JSON that was found good, or of a value of which all is secret.
+    fn json<'b>(&self, body: &'b [u8], is_secret: bool) -> Cow<'b, [u8]> {
         let mut out: Vec<u8> = Vec::new();
         // Up to where the body is copied.
         let mut copied = 0;
         // How deep it is, and from which depth on all is secret.
-        let (mut depth, mut secret_from) = (0_usize, None::<usize>);
+        let (mut depth, mut secret_from) = (0_usize, is_secret.then_some(0_usize));
         let mut next_is_secret = false;
         let mut at = 0;
         while let Some(byte) = body.get(at) {
@@ -210,8 +274,7 @@ impl Redaction {
                     at += 1;
                 }
                 b'-' | b'0'..=b'9' => {
-                    let rest = body.get(at..).unwrap_or_default();
-                    at += rest.iter().take_while(|byte| b"+-.eE0123456789".contains(byte)).count();
+                    at += number_length(body, at);
                     if next_is_secret || secret_from.is_some() {
                         out.extend_from_slice(&body[copied..begin]);
                         out.push(b'0');
@@ -234,8 +297,27 @@ impl Redaction {
     }
 }
 
+pub(super) fn is_form(content_type: &str) -> bool {
+    content_type.trim().to_ascii_lowercase().starts_with("application/x-www-form-urlencoded")
+}
+
+/// Scripts, pages and styles are full of such names, and secrets are not what they stand for there.
+fn may_hold_json(content_type: &str, body: &[u8]) -> bool {
+    if ["html", "script", "css"].iter().any(|kind| content_type.contains(kind)) {
+        return false;
+    }
+    // What breaks off may do so within a character.
+    let is_text = std::str::from_utf8(body).map_or_else(|error| error.error_len().is_none(), |_| true);
+    is_text || content_type.contains("json")
+}
+
+pub(super) fn number_length(body: &[u8], begin: usize) -> usize {
+    let rest = body.get(begin..).unwrap_or_default();
+    rest.iter().take_while(|byte| b"+-.eE0123456789".contains(byte)).count()
+}
+
 /// After the closing quote.
-fn end_of_string(body: &[u8], begin: usize) -> usize {
+pub(super) fn end_of_string(body: &[u8], begin: usize) -> usize {
     let mut at = begin + 1;
     while let Some(byte) = body.get(at) {
         match byte {
@@ -285,10 +367,83 @@ mod tests {
             json(r#"{"private_key":{"d":"x","l":["y",7]},"after":"z","list":["password","b"]}"#),
             r#"{"private_key":{"d":"[redacted]","l":["[redacted]",0]},"after":"z","list":["password","b"]}"#
         );
-        for same in [r#"{"a": [1, {"b": "c"}]}"#, "{not json: \"password\": \"x\"", "", "[]"] {
+        for same in [r#"{"a": [1, {"b": "c"}]}"#, "{not json: password: \"x\"", "", "[]"] {
             assert_eq!(json(same), same);
         }
         let form = redaction.body("application/x-www-form-urlencoded", b"user=a&password=b%20c&x");
         assert_eq!(&*form, b"user=a&password=[redacted]&x");
+    }
+
+    #[test]
+    fn secrets_of_texts_with_json_in_them_are_replaced_and_nothing_else_changes() {
+        let redaction = Redaction::default();
+        for (text, wanted) in [
+            (
+                "{\"token\":\"a\",\"n\":1}\n{\"token\": \"b\", \"n\":2}\n",
+                "{\"token\":\"[redacted]\",\"n\":1}\n{\"token\": \"[redacted]\", \"n\":2}\n",
+            ),
+            (
+                "event: x\ndata: {\"pwd\": 12, \"b\": \"c\"}\n\n",
+                "event: x\ndata: {\"pwd\": 0, \"b\": \"c\"}\n\n",
+            ),
+            (
+                "\u{feff}{\"a\":\"b\",\"secret\":\"x\\\"y\"}",
+                "\u{feff}{\"a\":\"b\",\"secret\":\"[redacted]\"}",
+            ),
+            (
+                "{\"a\": [1, {\"private_key\": {\"d\": \"x\", \"n\": [7]}, \"b\": \"c\"}",
+                "{\"a\": [1, {\"private_key\": {\"d\": \"[redacted]\", \"n\": [0]}, \"b\": \"c\"}",
+            ),
+            ("{\"a\": \"b\", \"password\": \"half of i", "{\"a\": \"b\", \"password\": \"[redacted]\""),
+            ("{\"private_key\": {\"d\": \"half", "{\"private_key\": {\"d\": \"[redacted]\""),
+            ("an \"odd quote, \"password\" : \"x\" \"", "an \"odd quote, \"password\" : \"[redacted]\" \""),
+            ("{\"token\": \"no end\n{\"b\": \"c\"}", "{\"token\": \"[redacted]\"\n{\"b\": \"c\"}"),
+            ("{\"pass\\u0077ord\": \"x\"}{}", "{\"pass\\u0077ord\": \"[redacted]\"}{}"),
+        ] {
+            let kept = redaction.body("", text.as_bytes());
+            assert_eq!(std::str::from_utf8(&kept).unwrap(), wanted);
+        }
+        for same in [
+            "\"password\"",
+            "\"password\":",
+            "x \"tokens\": \"a\" y",
+            "{\"token\": null} {}",
+            "\"\"\"",
+            "\"token\": x",
+        ] {
+            assert_eq!(&*redaction.body("text/plain", same.as_bytes()), same.as_bytes());
+        }
+        let script = b"const words = {\"password\": \"Passwort\"};";
+        assert_eq!(&*redaction.body("text/javascript", script), script);
+        let binary = b"\xff\xfe\"password\":\"x\"";
+        assert_eq!(&*redaction.body("application/octet-stream", binary), binary);
+        // Cut within a character.
+        assert!(redaction.body("", b"{\"password\": \"x\", \"a\": \"\xc3").ends_with(b"\"a\": \"\xc3"));
+    }
+
+    #[test]
+    fn secrets_in_the_addresses_of_headers_are_replaced() {
+        let redaction = Redaction::default();
+        for (name, value, wanted) in [
+            (
+                "location",
+                "/cb?code=1&access_token=x&b=2#id_token=y",
+                "/cb?code=1&access_token=[redacted]&b=2#id_token=[redacted]",
+            ),
+            ("content-location", "https://a.test/?api%5Fkey=x", "https://a.test/?api%5Fkey=[redacted]"),
+            (
+                "link",
+                "<https://a.test/?page=2&token=x>; rel=\"next\", </?token=y>; rel=last",
+                "<https://a.test/?page=2&token=[redacted]>; rel=\"next\", </?token=[redacted]>; rel=last",
+            ),
+            ("refresh", "5; url=https://a.test/?sig=x", "5; url=https://a.test/?sig=[redacted]"),
+            ("referer", "https://a.test/?password=x=y&a", "https://a.test/?password=[redacted]&a"),
+            ("referer", "/?token=a?token=b", "/?token=[redacted]"),
+            ("referer", "https://a.test/?page=2", "https://a.test/?page=2"),
+            ("x-other", "https://a.test/?token=2", "https://a.test/?token=2"),
+        ] {
+            assert_eq!(redaction.header(&HeaderName::from_static(name), value), wanted);
+            assert_eq!(Redaction::none().header(&HeaderName::from_static(name), value), value);
+        }
     }
 }

@@ -1,5 +1,7 @@
 //! What an exchange looks like as a scenario.
 
+use std::borrow::Cow;
+
 use api_mock_scenario::{
     Contents, Pairs, Scenario, Status, group_of, literal, literal_path, method, normalized_path,
     recorded_name, valid_name,
@@ -10,6 +12,7 @@ use http::header::{ACCEPT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HOST, RANGE};
 use sha2::{Digest, Sha256};
 
 use super::form::Form;
+use super::redact::is_form;
 use super::{Exchange, pattern_of};
 use crate::headers;
 use crate::options::{BodyMatch, FileOptions};
@@ -114,17 +117,9 @@ fn name(scenario: &Scenario) -> String {
 fn shown_url(exchange: &Exchange, options: &FileOptions) -> String {
     let url = &exchange.url;
     let host = url.authority().map_or("", |host| host.as_str().rsplit('@').next().unwrap_or_default());
-    let mut shown = format!("{}://{host}{}", url.scheme_str().unwrap_or("http"), url.path());
-    for (place, pair) in url.query().into_iter().flat_map(|query| query.split('&')).enumerate() {
-        shown.push(if place == 0 { '?' } else { '&' });
-        match pair.split_once('=') {
-            Some((name, _)) if options.redaction.is_secret_parameter(name) => {
-                shown.push_str(&format!("{name}={}", super::REDACTED));
-            }
-            _ => shown.push_str(pair),
-        }
-    }
-    shown
+    let query = url.query().map(|query| format!("?{query}")).unwrap_or_default();
+    let query = options.redaction.addresses(&query);
+    format!("{}://{host}{}{query}", url.scheme_str().unwrap_or("http"), url.path())
 }
 
 fn add_query(scenario: &mut Scenario, query: &[(String, String)], options: &FileOptions) {
@@ -171,8 +166,12 @@ fn no_other_query(scenario: &mut Scenario, query: &[(String, String)], options: 
 
 /// An expression for this text and no other.
 fn exactly(text: &str) -> String {
+    format!("^{}$", escaped(text))
+}
+
+fn escaped(text: &str) -> String {
     // Two underlines may begin a type tag.
-    format!("^{}$", regex::escape(text).replace("__", "_[_]"))
+    regex::escape(text).replace("__", "_[_]")
 }
 
 fn add_request(scenario: &mut Scenario, exchange: &Exchange, options: &FileOptions) {
@@ -197,9 +196,11 @@ fn add_request(scenario: &mut Scenario, exchange: &Exchange, options: &FileOptio
         // What is no text cannot be compared with one.
         let is_text = headers::is_text(&exchange.headers, name);
         let is_rule = is_text && (*name == RANGE || options.match_headers.include(name.as_str()));
-        if let (true, false, Some(first)) =
-            (is_rule, options.redaction.is_secret_header(name), values.first())
-        {
+        // Nor can what is secret, or has a secret in it.
+        let is_secret = exchange.headers.get(name).is_some_and(|value| {
+            matches!(options.redaction.header(name, &headers::text(value)), Cow::Owned(_))
+        });
+        if let (true, false, Some(first)) = (is_rule, is_secret, values.first()) {
             rules.push((headers::written(name), exactly(first)));
         }
         examples.push((headers::written(name), literal(&values.join(", "))));
@@ -227,24 +228,28 @@ fn add_request(scenario: &mut Scenario, exchange: &Exchange, options: &FileOptio
     let is_exact = options.match_body == BodyMatch::Exact;
     request.match_contents = match pattern_of(body) {
         Some(pattern) if !is_exact || *kept != **body => literal(&pattern),
-        _ => text_pattern(body, &kept),
+        _ if *kept == **body => one_body(body),
+        _ => text_pattern(content_type, body, &kept),
     };
 }
 
-/// The pattern of a body as a whole. The empty one fits any body.
-fn text_pattern(body: &[u8], kept: &[u8]) -> String {
-    if kept == body {
-        return one_body(body);
-    }
-    if !is_short_text(body) {
+/// The pattern of a body with secrets, which may be any. The empty one fits any body.
+fn text_pattern(content_type: &str, body: &[u8], kept: &[u8]) -> String {
+    let Some(text) = std::str::from_utf8(body).ok().filter(|_| is_short_text(body)) else {
         // A digest would tell the secret to those who guess.
         return String::new();
-    }
-    // A form with secrets: those may be any.
+    };
     let kept = String::from_utf8_lossy(kept);
+    if !is_form(content_type) {
+        let parts: Vec<String> = kept.split(super::REDACTED).map(escaped).collect();
+        let pattern = format!("^{}$", parts.join(".*"));
+        // Of a number it cannot be seen that it was another one.
+        let fits = regex::Regex::new(&pattern).is_ok_and(|regex| regex.is_match(text));
+        return if fits { pattern } else { String::new() };
+    }
     let pairs = kept.split('&').map(|pair| match pair.strip_suffix(super::REDACTED) {
-        Some(name) => format!("{}[^&]*", regex::escape(name).replace("__", "_[_]")),
-        None => regex::escape(pair).replace("__", "_[_]"),
+        Some(name) => format!("{}[^&]*", escaped(name)),
+        None => escaped(pair),
     });
     format!("^{}$", pairs.collect::<Vec<_>>().join("&"))
 }
@@ -289,8 +294,8 @@ fn add_answer(
     }
     let content_type = headers::first(&exchange.answer_headers, &CONTENT_TYPE).unwrap_or_default();
     let body = match options.redaction.body(content_type, &exchange.answer_body) {
-        std::borrow::Cow::Borrowed(_) => exchange.answer_body.clone(),
-        std::borrow::Cow::Owned(body) => body.into(),
+        Cow::Borrowed(_) => exchange.answer_body.clone(),
+        Cow::Owned(body) => body.into(),
     };
     response.match_contents = pattern_of(&body).map(|pattern| literal(&pattern)).unwrap_or_default();
     if body.len() <= options.fixture_bytes {

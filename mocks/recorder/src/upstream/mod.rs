@@ -30,6 +30,9 @@ use crate::guard::AddressGuard;
 /// Anything that can go wrong with a body.
 pub(crate) type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
+/// Headers of an answer. Some services send more than the hundred that hyper takes by itself.
+const MOST_HEADERS: usize = 1_000;
+
 /// The body of a request on its way up.
 pub(crate) type UpBody = UnsyncBoxBody<Bytes, BoxError>;
 
@@ -209,6 +212,7 @@ fn client(connector: Connector) -> Client<Connector, UpBody> {
         .pool_idle_timeout(Duration::from_secs(30))
         .pool_max_idle_per_host(64)
         .http1_max_buf_size(256 << 10)
+        .http1_max_headers(MOST_HEADERS)
         .http2_adaptive_window(true);
     builder.build(connector)
 }

@@ -7,27 +7,27 @@ use api_mock_store::StoreOptions;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 
-fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
+pub fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
     let pairs = pairs.iter().map(|(name, value)| {
         (HeaderName::from_static(name), HeaderValue::from_bytes(value.as_bytes()).unwrap())
     });
     pairs.collect()
 }
 
-fn exchange(method: Method, url: &str, body: impl Into<Bytes>) -> Exchange {
+pub fn exchange(method: Method, url: &str, body: impl Into<Bytes>) -> Exchange {
     Exchange { method, url: url.parse().unwrap(), answer_body: body.into(), ..Exchange::default() }
 }
 
-fn scenario(exchange: &Exchange) -> Scenario {
+pub fn scenario(exchange: &Exchange) -> Scenario {
     recording(exchange, &FileOptions::default()).unwrap().scenario
 }
 
 /// Writes it, reads it, asks for it.
-fn played_back(exchange: &Exchange) -> api_mock_engine::Answer {
+pub fn played_back(exchange: &Exchange) -> api_mock_engine::Answer {
     played(exchange, &FileOptions::default()).unwrap_or_else(|why| panic!("{}: {why}", exchange.url))
 }
 
-fn played(exchange: &Exchange, options: &FileOptions) -> Result<api_mock_engine::Answer, String> {
+pub fn played(exchange: &Exchange, options: &FileOptions) -> Result<api_mock_engine::Answer, String> {
     let made = recording(exchange, options).map_err(|why| why.to_string())?;
     let folder = tempfile::tempdir().unwrap();
     let (engine, _) = Engine::open(StoreOptions::in_folder(folder.path()), EngineOptions::default()).unwrap();
@@ -328,27 +328,6 @@ fn defect_l05_secrets_of_forms_with_files_are_not_in_the_file() {
     made.body = Some(made.body.unwrap().slice(..90));
     assert!(!scenario(&made).to_yaml().contains("s3cret"));
     assert_eq!(played_back(&made).body, "ok");
-}
-
-#[test]
-fn defect_l05_no_secret_is_in_the_file() {
-    let url = "https://me:s3cret@a.test/token?api_key=s3cret&x-amz-signature=s3cret&page=1";
-    let mut made = exchange(Method::POST, url, r#"{"access_token": "s3cret", "expires": 60}"#);
-    made.headers = headers(&[
-        ("authorization", "Basic s3cret"),
-        ("proxy-authorization", "Basic s3cret"),
-        ("cookie", "sid=s3cret"),
-        ("x-api-key", "s3cret"),
-        ("content-type", "application/x-www-form-urlencoded"),
-    ]);
-    made.body = Some("user=a&password=s3cret".into());
-    made.answer_headers = headers(&[("set-cookie", "sid=s3cret"), ("content-type", "application/json")]);
-    let text = scenario(&made).to_yaml();
-    assert!(!text.contains("s3cret"), "{text}");
-    // And it is played back to another secret.
-    made.headers.insert("authorization", HeaderValue::from_static("Basic other"));
-    made.body = Some("user=a&password=other".into());
-    assert_eq!(played_back(&made).body, r#"{"access_token": "[redacted]", "expires": 60}"#);
 }
 
 #[test]

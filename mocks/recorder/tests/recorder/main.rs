@@ -6,5 +6,7 @@ mod files;
 mod origin;
 mod protocols;
 mod proxy;
+mod secrets;
 mod support;
 mod upstream;
+mod wire;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use api_mock_recorder::{AddressGuard, Mode, ProxyConfig, RecorderOptions};
+use api_mock_recorder::{AddressGuard, Mode, ProxyConfig, RecorderOptions, address_of_call};
 use bytes::Bytes;
 use http::Request;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -279,7 +279,8 @@ async fn defect_l22_what_concerns_one_connection_is_neither_forwarded_nor_record
 
 async fn call(proxy: &Recording, url: &str) -> Result<u16, (u16, String)> {
     let (head, ()) = Request::builder().header("host", "admin").body(()).unwrap().into_parts();
-    let called = proxy.recorder.call(url, head, Bytes::new()).await;
+    let called = async { proxy.recorder.call(address_of_call(url)?, head, Bytes::new(), true).await };
+    let called = called.await;
     called.map(|answer| answer.status().as_u16()).map_err(|why| (why.status().as_u16(), why.to_string()))
 }
 

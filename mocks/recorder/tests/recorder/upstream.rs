@@ -7,7 +7,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::origin::{Kind, Service, all_bytes};
-use crate::support::{Recording, ask_securely, ask_trusting, files, get, mode, request, root_of, trusting};
+use crate::support::{
+    Recording, ask, ask_securely, ask_trusting, files, get, mode, request, root_of, trusting,
+};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn hosts_that_are_left_alone_see_their_own_certificate() {
@@ -23,6 +25,27 @@ async fn hosts_that_are_left_alone_see_their_own_certificate() {
     );
     assert!(proxy.names().await.is_empty());
     proxy.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn plain_requests_to_hosts_that_are_left_alone_are_neither_recorded_nor_played_back() {
+    let (folder, service) = (tempfile::tempdir().unwrap(), Service::start(false).await);
+    for leave_alone in ["127.0.0.1", ".0.0.1"] {
+        for kind in [Mode::RecordMissing, Mode::Record, Mode::Playback] {
+            let before = service.hits();
+            let config = ProxyConfig { leave_alone: vec![leave_alone.to_owned()], ..mode(kind) };
+            let proxy = Recording::start(folder.path(), config, RecorderOptions::default()).await;
+            let file = "method: GET\nname: mine\npath: /v1/x\nresponse:\n  contents: mocked\n";
+            proxy.engine.store().put_text(file, api_mock_scenario::Format::Yaml).unwrap();
+            for header in [("x-mock-record", "true"), ("accept", "*/*")] {
+                let got = ask(proxy.address, request("GET", &service.url("/v1/x"), &[header], "")).await;
+                assert_eq!((got.status, got.header("x-mock-scenario")), (200, None), "{kind:?}");
+                assert!(got.text().contains("cash_balance"), "{}", got.text());
+            }
+            assert_eq!((service.hits() - before, proxy.names().await), (2, vec!["mine".to_owned()]));
+            proxy.end().await;
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -319,6 +319,54 @@ fn under_tls_it_is_the_connection_below_that_is_reset() {
 }
 
 #[test]
+fn what_the_recording_proxy_forwards_is_broken_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let (server, service) = (crate::recording::recording(folder.path(), &[]), TestServer::start());
+    upload(service.address, "method: GET\nname: own\npath: /own\nresponse:\n  contents: hello world\n");
+    let proxy = server.proxy.unwrap();
+    let url = format!("http://{}/own", service.address);
+    let over = |fault: &str| {
+        let mut stream = std::net::TcpStream::connect(proxy).unwrap();
+        let head = format!(
+            "GET {url} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nX-Mock-Record: false\r\nX-Mock-Fault: {fault}\r\n\r\n"
+        );
+        std::io::Write::write_all(&mut stream, head.as_bytes()).unwrap();
+        let mut all = Vec::new();
+        let _ = std::io::Read::read_to_end(&mut stream, &mut all);
+        String::from_utf8_lossy(&all).into_owned()
+    };
+    for fault in ["connection_reset", "empty_response", "garbage"] {
+        assert_eq!(over(fault), "", "{fault}");
+    }
+    let status = over("status=503; contents=busy");
+    assert!(status.starts_with("HTTP/1.1 503") && status.ends_with("\r\n\r\nbusy"), "{status}");
+    assert!(status.to_ascii_lowercase().contains("x-mock-fault: status"), "{status}");
+    let late = over("delay=10ms");
+    assert!(late.starts_with("HTTP/1.1 200") && late.ends_with("hello world"), "{late}");
+    let truncated = over("truncated_body; after_bytes=5");
+    assert!(truncated.contains("content-length: 11") && truncated.ends_with("\r\n\r\nhello"), "{truncated}");
+    assert!(over("bytes_per_second=100").ends_with("hello world"));
+    assert!(over("no_such=1").starts_with("HTTP/1.1 400"));
+    // The group of all requests; what the service answered is what is recorded.
+    let faults = r#"{"faults": [{"name": "lost", "status": 500, "contents": "lost", "stage": "after_upstream", "first": 1},
+        {"name": "cut", "fault": "truncated_body", "after_bytes": 4, "after": 1, "first": 1}]}"#;
+    assert_eq!(ask(server.address, "PUT", "/_groups/_all/config", &[], faults.as_bytes()).status, 200);
+    let lost = ask(proxy, "GET", &url, &[("X-Mock-Record", "true")], b"");
+    assert_eq!((lost.status, lost.text(), lost.header("x-mock-fault")), (500, "lost", Some("lost (status)")));
+    let cut = raw(proxy, &url).0;
+    assert!(cut.ends_with(b"\r\n\r\nhell"), "{}", String::from_utf8_lossy(&cut));
+    let played = ask(proxy, "GET", &url, &[], b"");
+    assert_eq!((played.status, played.text()), (200, "hello world"));
+    assert!(played.header("x-mock-scenario").unwrap().starts_with("recorded-"));
+    let metrics = get(server.address, "/metrics");
+    assert!(
+        metrics.text().contains(r#"api_mock_faults_total{fault="truncated_body"} 2"#),
+        "{}",
+        metrics.text()
+    );
+}
+
+#[test]
 fn what_the_recording_proxy_plays_back_is_broken_too() {
     let folder = tempfile::tempdir().unwrap();
     let server = crate::recording::recording(folder.path(), &[]);

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::path::Path;
 
-use api_mock_recorder::{AddressGuard, ProxyConfig, RecorderOptions};
+use api_mock_recorder::{AddressGuard, Mode, ProxyConfig, RecorderOptions};
 use api_mock_server::{Ended, RecordingConfig};
 
 use crate::support::http::{Answer, ask, get, upload};
@@ -14,11 +14,15 @@ const PATH: &str = "/v1/customers/cus_1/cash_balance";
 
 /// A server that records in a folder; `/_proxy` may reach what the rules say.
 pub(crate) fn recording(folder: &Path, rules: &[&str]) -> TestServer {
+    recording_in(Mode::default(), folder, rules)
+}
+
+fn recording_in(mode: Mode, folder: &Path, rules: &[&str]) -> TestServer {
     let guard = AddressGuard::public_only().allow(rules.iter().copied()).unwrap();
     TestServer::in_folder(folder, |config, folder| {
         config.recording = Some(RecordingConfig {
             recorder: RecorderOptions { guard, ..RecorderOptions::default() },
-            proxy: Some(ProxyConfig { address: ([127, 0, 0, 1], 0).into(), ..ProxyConfig::default() }),
+            proxy: Some(ProxyConfig { address: ([127, 0, 0, 1], 0).into(), mode, ..ProxyConfig::default() }),
             authority_dir: folder.join(".ca"),
         });
     })
@@ -28,7 +32,7 @@ pub(crate) fn recording(folder: &Path, rules: &[&str]) -> TestServer {
 fn origin() -> TestServer {
     let origin = TestServer::start();
     assert_eq!(upload(origin.address, BALANCE).status, 200);
-    for method in ["POST", "PUT", "PATCH", "DELETE", "HEAD"] {
+    for method in ["POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"] {
         upload(origin.address, &simple(method, "any", "/any", &format!("{method} it is")));
     }
     origin
@@ -85,6 +89,58 @@ fn all_methods_are_called_and_played_back() {
         let again =
             ask(server.address, method, "/any", &[("Content-Type", "application/json")], b"{\"a\": 7}");
         assert_eq!((again.status, again.text()), (200, &*format!("{method} it is")));
+    }
+}
+
+#[test]
+fn options_is_called_where_it_says_which_address() {
+    let (folder, origin) = (tempfile::tempdir().unwrap(), origin());
+    let server = recording(folder.path(), &["127.0.0.1"]);
+    let url = format!("http://{}/any", origin.address);
+    for address in [server.address, server.proxy.unwrap()] {
+        let answer = call(address, "OPTIONS", &url, &[], b"");
+        assert_eq!((answer.status, answer.text()), (200, "OPTIONS it is"));
+        let ours = ask(address, "OPTIONS", "/_proxy", &[], b"");
+        assert_eq!((ours.status, ours.header("allow").is_some()), (204, true));
+    }
+    assert_eq!(recordings(&server).len(), 1);
+    // Forwarded, but no scenario can have it.
+    assert_eq!(call(server.address, "PROPFIND", &url, &[], b"").status, 404);
+    assert_eq!(ask(server.address, "PROPFIND", "/_proxy", &[], b"").status, 405);
+    assert_eq!(recordings(&server).len(), 1);
+    let page = ("Origin", "http://evil.test");
+    assert_eq!(call(server.address, "OPTIONS", &url, &[page], b"").status, 403);
+}
+
+#[test]
+fn the_mode_and_the_header_say_what_happens_to_calls() {
+    let origin = origin();
+    // Mode, header, whether it is called, whether it is recorded, whether a scenario of ours answers then.
+    for (mode, said, is_called, is_recorded, plays) in [
+        (Mode::RecordMissing, "", true, true, false),
+        (Mode::RecordMissing, "false", true, false, false),
+        (Mode::Record, "", true, true, false),
+        (Mode::Record, "False", true, false, false),
+        (Mode::Passthrough, "", true, false, false),
+        (Mode::Passthrough, "true", true, true, false),
+        (Mode::Spy, "", true, false, true),
+        (Mode::Spy, "true", true, true, false),
+        (Mode::Playback, "", false, false, true),
+        (Mode::Playback, "false", false, false, true),
+        (Mode::Playback, "true", true, true, false),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let server = recording_in(mode, folder.path(), &["127.0.0.1"]);
+        let url = format!("http://{}/any", origin.address);
+        let headers = if said.is_empty() { vec![] } else { vec![("X-Mock-Record", said)] };
+        let answer = call(server.address, "POST", &url, &headers, b"");
+        assert_eq!(answer.status, if is_called { 200 } else { 404 }, "{mode:?} {said}: {}", answer.text());
+        assert_eq!(recordings(&server).len(), usize::from(is_recorded), "{mode:?} {said}");
+        upload(server.address, &simple("POST", "ours", "/any", "ours"));
+        let headers = [&headers[..], &[("X-Mock-Scenario", "ours")]].concat();
+        let answer = call(server.address, "POST", &url, &headers, b"");
+        let wanted = if plays { "ours" } else { "POST it is" };
+        assert_eq!((answer.status, answer.text()), (200, wanted), "{mode:?} {said}");
     }
 }
 
