@@ -255,3 +255,62 @@ fn invalid_values_are_refused() {
         import.api.schemas.validate(schema(&import, "ArrayNested"), &json!([[[1, "x"]]]), Direction::Request);
     assert_eq!(places[0].at, "/0/0/1");
 }
+
+/// A specification of 3.1 whose only answer is of the given schema.
+fn answering(schema: &Value) -> api_mock_openapi::Import {
+    let content = json!({"application/json": {"schema": schema}});
+    let spec = json!({"openapi": "3.1.0", "info": {"title": "T", "version": "1"}, "paths": {"/a": {"get": {
+        "responses": {"200": {"description": "ok", "content": content}}}}}});
+    common::imported(spec.to_string().as_bytes())
+}
+
+#[test]
+fn integers_that_floats_cannot_tell_apart() {
+    let (low, high) = (9_007_199_254_740_993_u64, 9_007_199_254_740_995_u64);
+    let good = [
+        json!({"type": "integer", "minimum": low, "maximum": high}),
+        json!({"type": "number", "minimum": low, "maximum": high}),
+        json!({"type": "integer", "exclusiveMinimum": low, "exclusiveMaximum": low + 2}),
+        json!({"type": "integer", "minimum": 9_223_372_036_854_775_800_u64}),
+        json!({"type": "integer", "format": "int64", "minimum": 9_223_372_036_854_775_806_u64}),
+        json!({"type": "integer", "minimum": 18_446_744_073_709_551_610_u64}),
+        json!({"type": "integer", "maximum": -9_223_372_036_854_775_800_i64}),
+        json!({"type": "integer", "minimum": low, "multipleOf": 3}),
+        json!({"type": "integer", "minimum": -1e300, "maximum": 1e300}),
+    ];
+    for schema in good {
+        let import = answering(&schema);
+        assert_eq!(import.problems, [], "{schema}");
+        assert_eq!(common::bodies_are_valid(&import, 50, &schema.to_string()), 1, "{schema}");
+    }
+    let refused = |schema: Value, value: Value| {
+        let import = answering(&schema);
+        let id = import.scenarios[0].schema.unwrap();
+        let found = import.api.schemas.validate(id, &value, Direction::Response);
+        found
+            .into_iter()
+            .map(|one| format!("{} {} {}", one.keyword, one.what, one.expected))
+            .collect::<Vec<_>>()
+    };
+    let range = json!({"type": "integer", "minimum": low, "maximum": high});
+    assert_eq!(
+        refused(range.clone(), json!(low - 1)),
+        ["minimum is less than 9007199254740993 9007199254740993"]
+    );
+    assert_eq!(refused(range.clone(), json!(high)), [""; 0]);
+    assert_eq!(
+        refused(range, json!(high + 1)),
+        ["maximum is greater than 9007199254740995 9007199254740995"]
+    );
+    assert_eq!(refused(json!({"multipleOf": 2}), json!(low)), ["multipleOf is not a multiple of 2 2"]);
+    assert_eq!(
+        refused(json!({"const": low}), json!(low - 1)),
+        ["const is not 9007199254740993 9007199254740993"]
+    );
+    assert_eq!(
+        refused(json!({"const": -9_007_199_254_740_993_i64}), json!(-9_007_199_254_740_992_i64)).len(),
+        1
+    );
+    let import = answering(&json!({"type": "integer", "minimum": 1e30}));
+    assert!(import.problems[0].what.contains("its bounds are too far out"), "{:?}", import.problems);
+}
