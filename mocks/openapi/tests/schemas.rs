@@ -314,3 +314,52 @@ fn integers_that_floats_cannot_tell_apart() {
     let import = answering(&json!({"type": "integer", "minimum": 1e30}));
     assert!(import.problems[0].what.contains("its bounds are too far out"), "{:?}", import.problems);
 }
+
+#[test]
+fn texts_have_a_format_and_a_pattern_or_a_length() {
+    let patterns = [
+        ("date-time", r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}Z$"),
+        ("date-time", r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}\.\d{3}Z$"),
+        ("date-time", "^20[0-9]{2}-"),
+        ("date", "^20[23]"),
+        ("uuid", "^[0-9a-fA-F-]{36}$"),
+        ("uuid", "^[0-9A-F-]+$"),
+        ("uuid", "^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$"),
+        ("hostname", r"\.example\.com$"),
+        ("hostname", r"^api\."),
+        ("email", "@example\\.com$"),
+        ("email", "corp"),
+        ("ipv4", r"^10\."),
+        ("ipv4", r"\.255$"),
+        ("ipv6", "^2001:"),
+        ("uri", r"^https://api\.example\.com/"),
+        ("uri", r"\.png$"),
+        ("duration", "^PT"),
+    ];
+    let with_pattern = patterns.map(|(format, pattern)| json!({"format": format, "pattern": pattern}));
+    let lengths = [
+        json!({"format": "date-time", "maxLength": 20}),
+        json!({"format": "date-time", "maxLength": 24}),
+        json!({"format": "date-time", "minLength": 24, "maxLength": 30}),
+        json!({"format": "date-time", "minLength": 26}),
+        json!({"format": "time", "minLength": 12, "maxLength": 13}),
+        json!({"format": "date-time", "maxLength": 20, "pattern": "^20"}),
+        json!({"allOf": [{"format": "email"}, {"pattern": "@example\\.com$"}, {"maxLength": 20}]}),
+    ];
+    for mut schema in with_pattern.into_iter().chain(lengths) {
+        schema["type"] = json!("string");
+        let import = answering(&schema);
+        assert_eq!(import.problems, [], "{schema}");
+        assert_eq!(common::bodies_are_valid(&import, 50, &schema.to_string()), 1, "{schema}");
+        let template = import.scenarios[0].scenario.response.contents.as_text().unwrap();
+        assert!(template.contains("{{"), "{schema} is always {template}");
+    }
+    let import = answering(&json!({"type": "string", "format": "uuid", "pattern": "^x"}));
+    assert!(import.problems[0].what.contains("no valid value was found"), "{:?}", import.problems);
+    let import = answering(&json!({"type": "string", "format": "date", "maxLength": 9}));
+    assert!(
+        import.problems[0].what.contains("nothing of its format has its length"),
+        "{:?}",
+        import.problems
+    );
+}

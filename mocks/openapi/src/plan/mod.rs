@@ -4,6 +4,7 @@
 mod arrays;
 mod build;
 mod check;
+mod fitting;
 mod flat;
 mod form;
 mod merge;
