@@ -305,3 +305,38 @@ fn examples_of_bodies_are_used_where_wanted_or_where_there_is_nothing_else() {
     assert_eq!(bodies(&import, "a-200-one"), ["{\n  \"n\": 1\n}"]);
     assert_eq!(named(&import, "a-200").len(), 2);
 }
+
+#[test]
+fn headers_are_written_as_their_schemas_want() {
+    let spec = br#"{"openapi": "3.0.0", "info": {"title": "T", "version": "1"}, "paths": {"/a": {"get": {"responses": {"200": {"description": "", "headers": {
+        "X-List": {"required": true, "schema": {"type": "array", "minItems": 3, "items": {"type": "integer"}}},
+        "X-Exact": {"required": true, "schema": {"type": "array", "minItems": 1, "maxItems": 1, "items": {"type": "boolean"}}},
+        "X-Unique": {"required": true, "schema": {"type": "array", "minItems": 2, "uniqueItems": true, "items": {"type": "integer"}}},
+        "X-Object": {"required": true, "schema": {"type": "object", "required": ["a", "b"], "properties": {"a": {"type": "integer"}, "b": {"enum": ["x", "y"]}}}},
+        "X-Exploded": {"required": true, "explode": true, "schema": {"type": "object", "required": ["a", "b"], "properties": {"a": {"type": "integer"}, "b": {"type": "boolean"}}}},
+        "X-Json": {"required": true, "content": {"application/json": {"schema": {"type": "object", "required": ["a"], "properties": {"a": {"type": "array", "minItems": 2, "items": {"type": "integer"}}}}}}},
+        "X-Given": {"required": true, "example": [7, 8], "schema": {"type": "array", "minItems": 2, "items": {"type": "integer"}}},
+        "X-Text": {"required": true, "content": {"text/plain": {"schema": {"type": "string"}, "example": "some words"}}}
+    }}}}}}}"#;
+    let import = imported(spec);
+    assert_eq!(import.problems, []);
+    common::answers_are_valid(&import, 50, "headers");
+    let file = Text::new(&import.scenarios[0].text());
+    let wanted = [
+        ("X-List", r"^\d+,\d+,\d+(,\d+)*$"),
+        ("X-Exact", "^(true|false)$"),
+        ("X-Unique", r"^\d+,\d+$"),
+        ("X-Object", r"^a,\d+,b,[xy]$"),
+        ("X-Exploded", r"^a=\d+,b=(true|false)$"),
+        ("X-Json", r#"^\{ *"a": \[ *\d+, *\d+.* *\] *\}$"#),
+        ("X-Given", "^7,8$"),
+        ("X-Text", "^some words$"),
+    ];
+    for seed in 0..20 {
+        let answer = common::answer(&file, seed);
+        for (name, pattern) in wanted {
+            let value = answer.response.headers.first(name).unwrap();
+            assert!(regex::Regex::new(pattern).unwrap().is_match(value), "{name}: {value}");
+        }
+    }
+}

@@ -191,6 +191,18 @@ fn form(value: &Value) -> String {
         .join("&")
 }
 
+/// What stands between items.
+pub(super) fn separator(style: Style, explode: bool) -> &'static str {
+    match style {
+        Style::Space => " ",
+        Style::Pipe => "|",
+        Style::Tab => "\t",
+        Style::Label if explode => ".",
+        Style::Matrix if explode => ";",
+        _ => ",",
+    }
+}
+
 /// A value in the style of its parameter.
 pub(crate) fn written(parameter: &Parameter, value: &Value) -> Vec<(String, String)> {
     let name = parameter.name.clone();
@@ -198,14 +210,7 @@ pub(crate) fn written(parameter: &Parameter, value: &Value) -> Vec<(String, Stri
         return vec![(name, value.to_string())];
     }
     let one = |text: String| vec![(name.clone(), text)];
-    let separator = match parameter.style {
-        Style::Space => " ",
-        Style::Pipe => "|",
-        Style::Tab => "\t",
-        Style::Label if parameter.explode => ".",
-        Style::Matrix if parameter.explode => ";",
-        _ => ",",
-    };
+    let separator = separator(parameter.style, parameter.explode);
     let repeats = parameter.explode && matches!(parameter.location, Location::Query | Location::Cookie);
     match value {
         Value::Array(items) if repeats => items.iter().map(|item| (name.clone(), plain(item))).collect(),

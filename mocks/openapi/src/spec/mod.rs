@@ -177,6 +177,12 @@ pub struct Header {
     pub required: bool,
     /// What its value is like.
     pub schema: SchemaId,
+    /// How lists and objects are written.
+    pub style: Style,
+    /// Whether members of objects are written as `name=value`.
+    pub explode: bool,
+    /// The media type of its value, if that is JSON.
+    pub media: Option<String>,
     /// Values that it may have.
     pub examples: Vec<Value>,
 }
@@ -222,9 +228,9 @@ impl Header {
             location: Location::Header,
             required: self.required,
             schema: self.schema,
-            style: Style::Simple,
-            explode: false,
-            media: None,
+            style: self.style,
+            explode: self.explode,
+            media: self.media.clone(),
             examples: Vec::new(),
         }
     }
