@@ -10,7 +10,7 @@ mod v3;
 
 use serde_json::Value;
 
-use crate::request::Router;
+use crate::request::{Base, Router};
 use crate::schema::{SchemaId, Schemas};
 
 pub(crate) use read::{read, version};
@@ -47,6 +47,8 @@ pub struct Api {
     pub security: Vec<SecurityScheme>,
     /// From paths to operations.
     pub(crate) router: Router,
+    /// Whether that looks below the base path.
+    pub(crate) base: Base,
 }
 
 /// A method of a path.

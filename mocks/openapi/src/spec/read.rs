@@ -8,7 +8,7 @@ use super::spot::Spot;
 use super::{Api, Location, Operation, Parameter, Style, Version, security, v2, v3};
 use crate::documents::Documents;
 use crate::problem::Problems;
-use crate::request::Router;
+use crate::request::{Base, Router};
 use crate::schema::{Compiler, Schema, SchemaId, Types};
 
 const METHODS: [&str; 8] = ["get", "put", "post", "delete", "options", "head", "patch", "trace"];
@@ -92,6 +92,7 @@ pub(crate) fn read(documents: &Documents, problems: &Problems, version: Version)
         language,
         base_path,
         router: Router::new(&operations),
+        base: Base::default(),
         operations,
         schemas: reader.compiler.finish(),
         security,
