@@ -344,6 +344,9 @@ fn texts_have_a_format_and_a_pattern_or_a_length() {
         json!({"format": "date-time", "minLength": 26}),
         json!({"format": "time", "minLength": 12, "maxLength": 13}),
         json!({"format": "date-time", "maxLength": 20, "pattern": "^20"}),
+        json!({"format": "byte", "minLength": 40}),
+        json!({"format": "byte", "minLength": 5, "maxLength": 6}),
+        json!({"format": "byte", "pattern": "^[A-Za-z0-9+/]*={0,2}$"}),
         json!({"allOf": [{"format": "email"}, {"pattern": "@example\\.com$"}, {"maxLength": 20}]}),
     ];
     for mut schema in with_pattern.into_iter().chain(lengths) {
@@ -362,4 +365,14 @@ fn texts_have_a_format_and_a_pattern_or_a_length() {
         "{:?}",
         import.problems
     );
+}
+
+#[test]
+fn bytes_are_base64() {
+    let import = answering(&json!({"type": "string", "format": "byte"}));
+    common::bodies_are_valid(&import, 50, "byte");
+    let id = import.scenarios[0].schema.unwrap();
+    let valid = |text: &str| import.api.schemas.is_valid(id, &json!(text), Direction::Request);
+    assert!(valid("YQ==") && valid("YQ"));
+    assert!(!valid("no base64!") && !valid("YQ="));
 }

@@ -95,7 +95,8 @@ fn by_format(format: &'static Format, min: u64, max: Option<u64>) -> Result<Plan
     if least >= min && max.is_none_or(|max| most <= max) {
         return Ok(of(TextSource::Format(format), format.lengths, None, Some(format)));
     }
-    match format.pattern.and_then(|pattern| fit(pattern, min, max)) {
+    let mut patterns = format.pattern.into_iter().chain(format.other_pattern());
+    match patterns.find_map(|pattern| fit(pattern, min, max)) {
         Some(fitted) => {
             let lengths = (fitted.min, fitted.max);
             Ok(of(TextSource::Pattern(fitted), lengths, None, Some(format)))

@@ -99,7 +99,14 @@ const ALL: &[Format] = &[
         check: Some(is_uuid),
     },
     Format {
-        names: &["byte", "base64", "base64url"],
+        names: &["byte", "base64"],
+        template: "{{RandBase64}}",
+        lengths: (24, 24),
+        pattern: Some("^([A-Za-z0-9]{4})*$"),
+        check: Some(is_base64),
+    },
+    Format {
+        names: &["base64url"],
         template: "{{RandBase64}}",
         lengths: (24, 24),
         pattern: Some("^([A-Za-z0-9]{4})*$"),
@@ -139,6 +146,12 @@ impl Format {
     /// The format that a specification calls so. What speaks of a time is one.
     pub(crate) fn named(name: &str) -> Option<&'static Format> {
         ALL.iter().find(|format| format.names.iter().any(|known| known.eq_ignore_ascii_case(name)))
+    }
+
+    /// Another such expression, for lengths that the first one cannot have.
+    pub(crate) fn other_pattern(&self) -> Option<&'static str> {
+        let unpadded = "^([A-Za-z0-9]{2}([A-Za-z0-9]{4})*|[A-Za-z0-9]{3}([A-Za-z0-9]{4})*)$";
+        self.names.contains(&"byte").then_some(unpadded)
     }
 
     /// Texts that have it in ways in which those that are made seldom or never do.
@@ -292,6 +305,14 @@ fn is_uri(text: &str) -> bool {
         })
 }
 
+/// With padding, or without it.
+fn is_base64(text: &str) -> bool {
+    let digits = text.trim_end_matches('=');
+    let padding = text.len() - digits.len();
+    let length_fits = if padding == 0 { digits.len() % 4 != 1 } else { padding <= 2 && text.len() % 4 == 0 };
+    length_fits && digits.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/'))
+}
+
 fn is_uuid(text: &str) -> bool {
     text.len() == 36
         && text.bytes().enumerate().all(|(at, byte)| match at {
@@ -306,7 +327,12 @@ mod tests {
 
     #[test]
     fn texts_have_their_formats() {
-        let cases: [(&str, &[&str], &[&str]); 10] = [
+        let cases: [(&str, &[&str], &[&str]); 11] = [
+            (
+                "byte",
+                &["", "YQ==", "YWI=", "YWJj", "YQ", "YWI", "+/+/"],
+                &["Y", "YQ=", "YWJj====", "YWI==", "YW J", "-_-_", "=", "Y=Q=", "ä=="],
+            ),
             ("date", &["2024-02-29", "2000-12-31"], &["2023-02-29", "2024-13-01", "2024-1-1", "x"]),
             (
                 "date-time",
