@@ -340,3 +340,44 @@ fn headers_are_written_as_their_schemas_want() {
         }
     }
 }
+
+#[test]
+fn all_that_is_left_out_is_told() {
+    let spec = r"
+openapi: 3.0.0
+info: {title: T, version: '1'}
+paths:
+  /a:
+    summary: s
+    description: d
+    servers: []
+    x-own: 1
+    parameters: {a: 1}
+    fetch: {}
+    GET: {}
+    get:
+      parameters: {a: 1}
+      responses: {200: {description: ok, content: {not a type: {}, text/plain; charset=utf-8: {}}}}
+    put:
+      parameters:
+      requestBody: {content: {json: {}, application/json: {}}}
+      responses: {200: {description: ok}}
+";
+    let problems = |spec: &str| -> Vec<String> {
+        imported(spec.as_bytes()).problems.iter().map(ToString::to_string).collect()
+    };
+    let none = "left out: it is none of get, put, post, delete, options, head, patch, trace";
+    let mut wanted = vec![
+        "#/paths/~1a/parameters: left out: not a list".to_owned(),
+        format!("#/paths/~1a/fetch: {none}"),
+        format!("#/paths/~1a/GET: {none}"),
+        "#/paths/~1a/get/parameters: left out: not a list".to_owned(),
+        "#/paths/~1a/get/responses/200/content/not a type: left out: it is no media type".to_owned(),
+        "#/paths/~1a/put/requestBody/content/json: left out: it is no media type".to_owned(),
+    ];
+    let mut found = problems(spec);
+    (wanted.sort(), found.sort());
+    assert_eq!(found, wanted);
+    let old = "swagger: '2.0'\ninfo: {title: T, version: '1'}\nproduces: [json, application/json]\npaths: {/a: {get: {responses: {200: {description: ok, schema: {}}}}}}\n";
+    assert_eq!(problems(old), ["#: \"json\" of `produces` is left out: it is no media type"]);
+}

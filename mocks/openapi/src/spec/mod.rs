@@ -262,6 +262,15 @@ pub(crate) fn essence(media: &str) -> String {
     media.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
 }
 
+/// Whether a name is that of a media type, or of a range of them.
+pub(crate) fn is_media_type(name: &str) -> bool {
+    let is_token = |text: &str| {
+        let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+        !text.is_empty() && text.bytes().all(fits)
+    };
+    essence(name).split_once('/').is_some_and(|(kind, of)| is_token(kind) && is_token(of))
+}
+
 /// Whether a media type is one that a specification names, perhaps as a range.
 pub(crate) fn media_fits(range: &str, media: &str) -> bool {
     let (range, media) = (essence(range), essence(media));
@@ -281,5 +290,11 @@ mod tests {
         assert!(!is_json("application/xml"));
         assert!(media_fits("application/*", "Application/XML") && media_fits("*/*", "a/b"));
         assert!(!media_fits("text/*", "application/json"));
+        assert!(
+            ["*/*", "text/plain; charset=utf-8", "Application/vnd.a+json"]
+                .iter()
+                .all(|name| is_media_type(name))
+        );
+        assert!(!["not a type", "json", "/json", "text/", "a/b/c"].iter().any(|name| is_media_type(name)));
     }
 }
