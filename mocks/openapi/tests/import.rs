@@ -27,14 +27,9 @@ fn swagger_2_is_imported() {
     assert_eq!(get.request.match_query_params.iter().collect::<Vec<_>>(), [("fields", "__present__.*")]);
     assert!(get.request.match_headers.is_empty(), "{:?}", get.request.match_headers);
     assert_eq!(get.request.example_headers.get("X-Api-Key"), Some("example-key"));
-    assert!(
-        get.request
-            .example_query_params
-            .get("fields")
-            .unwrap()
-            .split('|')
-            .all(|one| ["id", "total"].contains(&one))
-    );
+    let asked = common::answer(&Text::new(&get.to_yaml()), 1).request;
+    let mut fields = asked.example_query_params.get("fields").unwrap().split('|');
+    assert!(fields.all(|one| ["id", "total"].contains(&one)));
     assert_eq!(get.response.headers.first("x-rate-limit"), Some("{{RandNumMinMax 1 10}}"));
     assert_eq!(get.extra["authentication"]["login"]["scopes"], serde_json::json!(["read"]));
     assert_eq!(named(&import, "getOrder-404")[0].predicate, "{{NthRequest 2}}");
@@ -380,4 +375,42 @@ paths:
     assert_eq!(found, wanted);
     let old = "swagger: '2.0'\ninfo: {title: T, version: '1'}\nproduces: [json, application/json]\npaths: {/a: {get: {responses: {200: {description: ok, schema: {}}}}}}\n";
     assert_eq!(problems(old), ["#: \"json\" of `produces` is left out: it is no media type"]);
+}
+
+#[test]
+fn lists_and_objects_in_parameters_are_drawn_anew() {
+    let import = imported(&own("parameters.yaml"));
+    let file = |name: &str| Text::new(&named(&import, name)[0].to_yaml());
+    let values = |file: &Text, seed: u64| -> Vec<String> {
+        let request = common::answer(file, seed).request;
+        let pairs = [&request.example_query_params, &request.example_path_params, &request.example_headers];
+        let all = pairs.into_iter().flat_map(|pairs| pairs.iter());
+        all.map(|(name, value)| format!("{name}: {value}")).collect()
+    };
+    let patterns = [
+        ("query-200", r"^many: \d+(&many=\d+)+$"),
+        ("query-200", r"^csv: [^,]+(,[^,]+){0,2}$"),
+        ("query-200", r"^piped: \d+(\|\d+)*$"),
+        ("query-200", r"^spaced: \d+( \d+)*$"),
+        ("query-200", r"^deep\[x\]: \d+$"),
+        ("query-200", r"^left: \d+$"),
+        ("query-200", r#"^json: \{ *"x": \d+, *"y": \d+ *\}$"#),
+        ("header-200", r"^X-List: \d+(,\d+)*$"),
+        ("simple-200", r"^ids: \d+(,\d+)*$"),
+        ("simple-200", r"^point: x=\d+,y=\d+$"),
+    ];
+    for (name, pattern) in patterns {
+        let (file, pattern) = (file(name), regex::Regex::new(pattern).unwrap());
+        let mut found: Vec<String> = (0..20)
+            .map(|seed| {
+                let all = values(&file, seed);
+                all.iter()
+                    .find(|one| pattern.is_match(one))
+                    .unwrap_or_else(|| panic!("{pattern}: {all:?}"))
+                    .clone()
+            })
+            .collect();
+        (found.sort(), found.dedup());
+        assert!(found.len() > 5, "{pattern}: {found:?}");
+    }
 }
