@@ -410,26 +410,6 @@ fn defect_l03_references_do_not_lead_out_of_the_folder_of_the_specification() {
 }
 
 #[test]
-fn examples_of_bodies_and_the_path_of_the_server_are_taken_if_told() {
-    let folder = tempfile::tempdir().unwrap();
-    let spec = "openapi: 3.0.0\ninfo: {title: S, version: '1'}\nservers: [{url: /api/v3}]\npaths: {/pet: {get: {responses: {200: {description: ok, \
-        content: {application/json: {schema: {type: object}, example: {name: Rex}}}}}}}}\n";
-    std::fs::write(folder.path().join("pets.yaml"), spec).unwrap();
-    let report = |args: &[&str]| -> serde_json::Value {
-        let done =
-            run(folder.path(), &[&["import-openapi", "pets.yaml", "--json", "--dry-run"], args].concat());
-        assert_eq!(done.status.code(), Some(0), "{}", err(&done));
-        serde_json::from_slice(&done.stdout).unwrap()
-    };
-    let told = |report: &serde_json::Value| {
-        let scenario = &report["scenarios"][0];
-        (scenario["path"].as_str().unwrap().to_owned(), scenario.to_string().contains("Rex"))
-    };
-    assert_eq!(told(&report(&[])), ("/pet".to_owned(), false));
-    assert_eq!(told(&report(&["--body-examples", "--base-path"])), ("/api/v3/pet".to_owned(), true));
-}
-
-#[test]
 fn references_reach_what_they_are_allowed_to_reach() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::create_dir_all(folder.path().join("api")).unwrap();

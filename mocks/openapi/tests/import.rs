@@ -371,7 +371,8 @@ paths:
         "#/paths/~1a/put/requestBody/content/json: left out: it is no media type".to_owned(),
     ];
     let mut found = problems(spec);
-    (wanted.sort(), found.sort());
+    wanted.sort();
+    found.sort();
     assert_eq!(found, wanted);
     let old = "swagger: '2.0'\ninfo: {title: T, version: '1'}\nproduces: [json, application/json]\npaths: {/a: {get: {responses: {200: {description: ok, schema: {}}}}}}\n";
     assert_eq!(problems(old), ["#: \"json\" of `produces` is left out: it is no media type"]);
@@ -410,7 +411,8 @@ fn lists_and_objects_in_parameters_are_drawn_anew() {
                     .clone()
             })
             .collect();
-        (found.sort(), found.dedup());
+        found.sort();
+        found.dedup();
         assert!(found.len() > 5, "{pattern}: {found:?}");
     }
 }

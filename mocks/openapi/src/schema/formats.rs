@@ -309,7 +309,8 @@ fn is_uri(text: &str) -> bool {
 fn is_base64(text: &str) -> bool {
     let digits = text.trim_end_matches('=');
     let padding = text.len() - digits.len();
-    let length_fits = if padding == 0 { digits.len() % 4 != 1 } else { padding <= 2 && text.len() % 4 == 0 };
+    let length_fits =
+        if padding == 0 { digits.len() % 4 != 1 } else { padding <= 2 && text.len().is_multiple_of(4) };
     length_fits && digits.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/'))
 }
 
