@@ -277,6 +277,11 @@ fn integers_that_floats_cannot_tell_apart() {
         json!({"type": "integer", "maximum": -9_223_372_036_854_775_800_i64}),
         json!({"type": "integer", "minimum": low, "multipleOf": 3}),
         json!({"type": "integer", "minimum": -1e300, "maximum": 1e300}),
+        json!({"type": "integer", "minimum": -1e25}),
+        json!({"type": "integer", "maximum": -9_007_199_254_740_993_i64, "multipleOf": 0.5}),
+        json!({"type": "number", "exclusiveMaximum": i64::MIN}),
+        json!({"type": "number", "minimum": 9_007_199_254_740_991_u64, "multipleOf": 3}),
+        json!({"type": "number", "exclusiveMaximum": 0, "multipleOf": 0.5}),
     ];
     for schema in good {
         let import = answering(&schema);

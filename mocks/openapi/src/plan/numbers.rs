@@ -40,6 +40,12 @@ impl Range {
         range
     }
 
+    fn allows(&self, value: f64) -> bool {
+        let value = Amount::Float(value);
+        self.min.is_none_or(|min| !min.refuses(value, Ordering::Less))
+            && self.max.is_none_or(|max| !max.refuses(value, Ordering::Greater))
+    }
+
     /// All its numbers are such that floats cannot tell the integers among them apart.
     fn is_far_out(&self) -> bool {
         let beyond = |end: Option<Bound>, is_lower: bool| end.and_then(|end| end.integer(is_lower));
@@ -58,6 +64,8 @@ pub(super) fn integer(merged: &Merged<'_>) -> Result<Plan, PlanError> {
         Some(end) => Ok(end),
     };
     let (low, high) = (end(range.min, true)?, end(range.max, false)?);
+    // Where numbers may be smaller than any that is drawn, they need not be.
+    let low = low.filter(|low| *low >= SMALLEST || high.is_some_and(|high| high < SMALLEST));
     // What is said of int64 is not how far numbers should go.
     let (min, max) = ends(low, high.filter(|high| *high != LARGEST || low.is_some_and(|low| low > LARGEST)));
     let (most, least) = (EXACT.max(min.saturating_add(REACH)), (-EXACT).min(max.saturating_sub(REACH)));
@@ -65,7 +73,8 @@ pub(super) fn integer(merged: &Merged<'_>) -> Result<Plan, PlanError> {
     if min > max {
         return impossible("no integer lies between its bounds");
     }
-    let multiples: Vec<f64> = range.multiples.iter().copied().filter(|multiple| *multiple != 1.0).collect();
+    // Of what one is a multiple of, all integers are.
+    let multiples: Vec<f64> = range.multiples.iter().copied().filter(|of| !is_multiple(1.0, *of)).collect();
     if !multiples.is_empty() {
         return whole_multiple(&multiples, (low, high));
     }
@@ -113,7 +122,9 @@ const NO_MULTIPLE: &str = "no multiple lies between its bounds";
 #[allow(clippy::cast_precision_loss, reason = "only where a multiple is no integer")]
 fn whole_multiple(multiples: &[f64], (low, high): (Option<i128>, Option<i128>)) -> Result<Plan, PlanError> {
     let Some(step) = common_multiple(multiples) else {
-        let fits = |value: f64| whole(value).is_some();
+        let lies_within =
+            |value: i128| low.is_none_or(|low| value >= low) && high.is_none_or(|high| value <= high);
+        let fits = |value: f64| whole(value).is_some_and(lies_within);
         let low = low.map_or(f64::NEG_INFINITY, |low| low as f64);
         return multiple(multiples, low, high.map_or(f64::INFINITY, |high| high as f64), fits);
     };
@@ -141,6 +152,10 @@ fn common_multiple(multiples: &[f64]) -> Option<i128> {
 
 pub(super) fn fraction(merged: &Merged<'_>) -> Result<Plan, PlanError> {
     let range = Range::of(merged);
+    // Multiples of integers are integers.
+    if range.multiples.iter().any(|of| whole(*of).is_some()) {
+        return integer(merged);
+    }
     if range.is_far_out()
         && let Ok(plan) = integer(merged)
     {
@@ -149,11 +164,7 @@ pub(super) fn fraction(merged: &Merged<'_>) -> Result<Plan, PlanError> {
     let low = range.min.map(|min| if min.exclusive() { above(min.float()) } else { min.float() });
     let high = range.max.map(Bound::float);
     if !range.multiples.is_empty() {
-        let bounds = |value: f64| {
-            let value = Amount::Float(value);
-            range.min.is_none_or(|min| !min.refuses(value, Ordering::Less))
-                && range.max.is_none_or(|max| !max.refuses(value, Ordering::Greater))
-        };
+        let bounds = |value: f64| range.allows(value);
         let (low, high) = (low.unwrap_or(f64::NEG_INFINITY), high.unwrap_or(f64::INFINITY));
         return multiple(&range.multiples, low, high, bounds);
     }
@@ -171,12 +182,10 @@ pub(super) fn fraction(merged: &Merged<'_>) -> Result<Plan, PlanError> {
             if min < max {
                 Ok(Plan::leaf(PlanNode::Fraction { min, max }))
             } else {
-                single(low.unwrap_or(max))
+                single(&range, low.unwrap_or(max))
             }
         }
-        (min, max) if min <= max && !range.max.is_some_and(|end| end.exclusive() && end.float() <= min) => {
-            single(min)
-        }
+        (min, max) if min <= max => single(&range, min),
         _ => impossible("no number lies between its bounds"),
     }
 }
@@ -187,9 +196,13 @@ fn above(value: f64) -> f64 {
     value + step
 }
 
-fn single(value: f64) -> Result<Plan, PlanError> {
-    let Some(number) = Number::from_f64(value) else { return impossible("its bounds are no numbers") };
-    Ok(Plan::literal(tidy(number)))
+/// A number, or one beside it if only that one is allowed.
+fn single(range: &Range, value: f64) -> Result<Plan, PlanError> {
+    let near = [value, value.next_up(), value.next_down()];
+    match near.into_iter().find(|value| range.allows(*value)).and_then(Number::from_f64) {
+        Some(number) => Ok(Plan::literal(tidy(number))),
+        None => impossible("no number lies between its bounds"),
+    }
 }
 
 fn tidy(number: Number) -> Value {
@@ -203,7 +216,7 @@ fn multiple(multiples: &[f64], low: f64, high: f64, fits: impl Fn(f64) -> bool) 
     let mut values: Vec<Value> = Vec::new();
     let first = if low.is_finite() {
         (low / step).ceil()
-    } else if high.is_finite() && high < 0.0 {
+    } else if high.is_finite() && high <= 0.0 {
         (high / step).floor() - 20.0
     } else {
         1.0_f64.min((high / step).floor())
