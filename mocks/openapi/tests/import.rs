@@ -27,14 +27,9 @@ fn swagger_2_is_imported() {
     assert_eq!(get.request.match_query_params.iter().collect::<Vec<_>>(), [("fields", "__present__.*")]);
     assert!(get.request.match_headers.is_empty(), "{:?}", get.request.match_headers);
     assert_eq!(get.request.example_headers.get("X-Api-Key"), Some("example-key"));
-    assert!(
-        get.request
-            .example_query_params
-            .get("fields")
-            .unwrap()
-            .split('|')
-            .all(|one| ["id", "total"].contains(&one))
-    );
+    let asked = common::answer(&Text::new(&get.to_yaml()), 1).request;
+    let mut fields = asked.example_query_params.get("fields").unwrap().split('|');
+    assert!(fields.all(|one| ["id", "total"].contains(&one)));
     assert_eq!(get.response.headers.first("x-rate-limit"), Some("{{RandNumMinMax 1 10}}"));
     assert_eq!(get.extra["authentication"]["login"]["scopes"], serde_json::json!(["read"]));
     assert_eq!(named(&import, "getOrder-404")[0].predicate, "{{NthRequest 2}}");
@@ -304,4 +299,120 @@ fn examples_of_bodies_are_used_where_wanted_or_where_there_is_nothing_else() {
     let import = import_with(spec, &options);
     assert_eq!(bodies(&import, "a-200-one"), ["{\n  \"n\": 1\n}"]);
     assert_eq!(named(&import, "a-200").len(), 2);
+}
+
+#[test]
+fn headers_are_written_as_their_schemas_want() {
+    let spec = br#"{"openapi": "3.0.0", "info": {"title": "T", "version": "1"}, "paths": {"/a": {"get": {"responses": {"200": {"description": "", "headers": {
+        "X-List": {"required": true, "schema": {"type": "array", "minItems": 3, "items": {"type": "integer"}}},
+        "X-Exact": {"required": true, "schema": {"type": "array", "minItems": 1, "maxItems": 1, "items": {"type": "boolean"}}},
+        "X-Unique": {"required": true, "schema": {"type": "array", "minItems": 2, "uniqueItems": true, "items": {"type": "integer"}}},
+        "X-Object": {"required": true, "schema": {"type": "object", "required": ["a", "b"], "properties": {"a": {"type": "integer"}, "b": {"enum": ["x", "y"]}}}},
+        "X-Exploded": {"required": true, "explode": true, "schema": {"type": "object", "required": ["a", "b"], "properties": {"a": {"type": "integer"}, "b": {"type": "boolean"}}}},
+        "X-Json": {"required": true, "content": {"application/json": {"schema": {"type": "object", "required": ["a"], "properties": {"a": {"type": "array", "minItems": 2, "items": {"type": "integer"}}}}}}},
+        "X-Given": {"required": true, "example": [7, 8], "schema": {"type": "array", "minItems": 2, "items": {"type": "integer"}}},
+        "X-Text": {"required": true, "content": {"text/plain": {"schema": {"type": "string"}, "example": "some words"}}}
+    }}}}}}}"#;
+    let import = imported(spec);
+    assert_eq!(import.problems, []);
+    common::answers_are_valid(&import, 50, "headers");
+    let file = Text::new(&import.scenarios[0].text());
+    let wanted = [
+        ("X-List", r"^\d+,\d+,\d+(,\d+)*$"),
+        ("X-Exact", "^(true|false)$"),
+        ("X-Unique", r"^\d+,\d+$"),
+        ("X-Object", r"^a,\d+,b,[xy]$"),
+        ("X-Exploded", r"^a=\d+,b=(true|false)$"),
+        ("X-Json", r#"^\{ *"a": \[ *\d+, *\d+.* *\] *\}$"#),
+        ("X-Given", "^7,8$"),
+        ("X-Text", "^some words$"),
+    ];
+    for seed in 0..20 {
+        let answer = common::answer(&file, seed);
+        for (name, pattern) in wanted {
+            let value = answer.response.headers.first(name).unwrap();
+            assert!(regex::Regex::new(pattern).unwrap().is_match(value), "{name}: {value}");
+        }
+    }
+}
+
+#[test]
+fn all_that_is_left_out_is_told() {
+    let spec = r"
+openapi: 3.0.0
+info: {title: T, version: '1'}
+paths:
+  /a:
+    summary: s
+    description: d
+    servers: []
+    x-own: 1
+    parameters: {a: 1}
+    fetch: {}
+    GET: {}
+    get:
+      parameters: {a: 1}
+      responses: {200: {description: ok, content: {not a type: {}, text/plain; charset=utf-8: {}}}}
+    put:
+      parameters:
+      requestBody: {content: {json: {}, application/json: {}}}
+      responses: {200: {description: ok}}
+";
+    let problems = |spec: &str| -> Vec<String> {
+        imported(spec.as_bytes()).problems.iter().map(ToString::to_string).collect()
+    };
+    let none = "left out: it is none of get, put, post, delete, options, head, patch, trace";
+    let mut wanted = vec![
+        "#/paths/~1a/parameters: left out: not a list".to_owned(),
+        format!("#/paths/~1a/fetch: {none}"),
+        format!("#/paths/~1a/GET: {none}"),
+        "#/paths/~1a/get/parameters: left out: not a list".to_owned(),
+        "#/paths/~1a/get/responses/200/content/not a type: left out: it is no media type".to_owned(),
+        "#/paths/~1a/put/requestBody/content/json: left out: it is no media type".to_owned(),
+    ];
+    let mut found = problems(spec);
+    wanted.sort();
+    found.sort();
+    assert_eq!(found, wanted);
+    let old = "swagger: '2.0'\ninfo: {title: T, version: '1'}\nproduces: [json, application/json]\npaths: {/a: {get: {responses: {200: {description: ok, schema: {}}}}}}\n";
+    assert_eq!(problems(old), ["#: \"json\" of `produces` is left out: it is no media type"]);
+}
+
+#[test]
+fn lists_and_objects_in_parameters_are_drawn_anew() {
+    let import = imported(&own("parameters.yaml"));
+    let file = |name: &str| Text::new(&named(&import, name)[0].to_yaml());
+    let values = |file: &Text, seed: u64| -> Vec<String> {
+        let request = common::answer(file, seed).request;
+        let pairs = [&request.example_query_params, &request.example_path_params, &request.example_headers];
+        let all = pairs.into_iter().flat_map(|pairs| pairs.iter());
+        all.map(|(name, value)| format!("{name}: {value}")).collect()
+    };
+    let patterns = [
+        ("query-200", r"^many: \d+(&many=\d+)+$"),
+        ("query-200", r"^csv: [^,]+(,[^,]+){0,2}$"),
+        ("query-200", r"^piped: \d+(\|\d+)*$"),
+        ("query-200", r"^spaced: \d+( \d+)*$"),
+        ("query-200", r"^deep\[x\]: \d+$"),
+        ("query-200", r"^left: \d+$"),
+        ("query-200", r#"^json: \{ *"x": \d+, *"y": \d+ *\}$"#),
+        ("header-200", r"^X-List: \d+(,\d+)*$"),
+        ("simple-200", r"^ids: \d+(,\d+)*$"),
+        ("simple-200", r"^point: x=\d+,y=\d+$"),
+    ];
+    for (name, pattern) in patterns {
+        let (file, pattern) = (file(name), regex::Regex::new(pattern).unwrap());
+        let mut found: Vec<String> = (0..20)
+            .map(|seed| {
+                let all = values(&file, seed);
+                all.iter()
+                    .find(|one| pattern.is_match(one))
+                    .unwrap_or_else(|| panic!("{pattern}: {all:?}"))
+                    .clone()
+            })
+            .collect();
+        found.sort();
+        found.dedup();
+        assert!(found.len() > 5, "{pattern}: {found:?}");
+    }
 }

@@ -255,3 +255,129 @@ fn invalid_values_are_refused() {
         import.api.schemas.validate(schema(&import, "ArrayNested"), &json!([[[1, "x"]]]), Direction::Request);
     assert_eq!(places[0].at, "/0/0/1");
 }
+
+/// A specification of 3.1 whose only answer is of the given schema.
+fn answering(schema: &Value) -> api_mock_openapi::Import {
+    let content = json!({"application/json": {"schema": schema}});
+    let spec = json!({"openapi": "3.1.0", "info": {"title": "T", "version": "1"}, "paths": {"/a": {"get": {
+        "responses": {"200": {"description": "ok", "content": content}}}}}});
+    common::imported(spec.to_string().as_bytes())
+}
+
+#[test]
+fn integers_that_floats_cannot_tell_apart() {
+    let (low, high) = (9_007_199_254_740_993_u64, 9_007_199_254_740_995_u64);
+    let good = [
+        json!({"type": "integer", "minimum": low, "maximum": high}),
+        json!({"type": "number", "minimum": low, "maximum": high}),
+        json!({"type": "integer", "exclusiveMinimum": low, "exclusiveMaximum": low + 2}),
+        json!({"type": "integer", "minimum": 9_223_372_036_854_775_800_u64}),
+        json!({"type": "integer", "format": "int64", "minimum": 9_223_372_036_854_775_806_u64}),
+        json!({"type": "integer", "minimum": 18_446_744_073_709_551_610_u64}),
+        json!({"type": "integer", "maximum": -9_223_372_036_854_775_800_i64}),
+        json!({"type": "integer", "minimum": low, "multipleOf": 3}),
+        json!({"type": "integer", "minimum": -1e300, "maximum": 1e300}),
+        json!({"type": "integer", "minimum": -1e25}),
+        json!({"type": "integer", "maximum": -9_007_199_254_740_993_i64, "multipleOf": 0.5}),
+        json!({"type": "number", "exclusiveMaximum": i64::MIN}),
+        json!({"type": "number", "minimum": 9_007_199_254_740_991_u64, "multipleOf": 3}),
+        json!({"type": "number", "exclusiveMaximum": 0, "multipleOf": 0.5}),
+    ];
+    for schema in good {
+        let import = answering(&schema);
+        assert_eq!(import.problems, [], "{schema}");
+        assert_eq!(common::bodies_are_valid(&import, 50, &schema.to_string()), 1, "{schema}");
+    }
+    let refused = |schema: Value, value: Value| {
+        let import = answering(&schema);
+        let id = import.scenarios[0].schema.unwrap();
+        let found = import.api.schemas.validate(id, &value, Direction::Response);
+        found
+            .into_iter()
+            .map(|one| format!("{} {} {}", one.keyword, one.what, one.expected))
+            .collect::<Vec<_>>()
+    };
+    let range = json!({"type": "integer", "minimum": low, "maximum": high});
+    assert_eq!(
+        refused(range.clone(), json!(low - 1)),
+        ["minimum is less than 9007199254740993 9007199254740993"]
+    );
+    assert_eq!(refused(range.clone(), json!(high)), [""; 0]);
+    assert_eq!(
+        refused(range, json!(high + 1)),
+        ["maximum is greater than 9007199254740995 9007199254740995"]
+    );
+    assert_eq!(refused(json!({"multipleOf": 2}), json!(low)), ["multipleOf is not a multiple of 2 2"]);
+    assert_eq!(
+        refused(json!({"const": low}), json!(low - 1)),
+        ["const is not 9007199254740993 9007199254740993"]
+    );
+    assert_eq!(
+        refused(json!({"const": -9_007_199_254_740_993_i64}), json!(-9_007_199_254_740_992_i64)).len(),
+        1
+    );
+    let import = answering(&json!({"type": "integer", "minimum": 1e30}));
+    assert!(import.problems[0].what.contains("its bounds are too far out"), "{:?}", import.problems);
+}
+
+#[test]
+fn texts_have_a_format_and_a_pattern_or_a_length() {
+    let patterns = [
+        ("date-time", r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}Z$"),
+        ("date-time", r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}\.\d{3}Z$"),
+        ("date-time", "^20[0-9]{2}-"),
+        ("date", "^20[23]"),
+        ("uuid", "^[0-9a-fA-F-]{36}$"),
+        ("uuid", "^[0-9A-F-]+$"),
+        ("uuid", "^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$"),
+        ("hostname", r"\.example\.com$"),
+        ("hostname", r"^api\."),
+        ("email", "@example\\.com$"),
+        ("email", "corp"),
+        ("ipv4", r"^10\."),
+        ("ipv4", r"\.255$"),
+        ("ipv6", "^2001:"),
+        ("uri", r"^https://api\.example\.com/"),
+        ("uri", r"\.png$"),
+        ("duration", "^PT"),
+    ];
+    let with_pattern = patterns.map(|(format, pattern)| json!({"format": format, "pattern": pattern}));
+    let lengths = [
+        json!({"format": "date-time", "maxLength": 20}),
+        json!({"format": "date-time", "maxLength": 24}),
+        json!({"format": "date-time", "minLength": 24, "maxLength": 30}),
+        json!({"format": "date-time", "minLength": 26}),
+        json!({"format": "time", "minLength": 12, "maxLength": 13}),
+        json!({"format": "date-time", "maxLength": 20, "pattern": "^20"}),
+        json!({"format": "byte", "minLength": 40}),
+        json!({"format": "byte", "minLength": 5, "maxLength": 6}),
+        json!({"format": "byte", "pattern": "^[A-Za-z0-9+/]*={0,2}$"}),
+        json!({"allOf": [{"format": "email"}, {"pattern": "@example\\.com$"}, {"maxLength": 20}]}),
+    ];
+    for mut schema in with_pattern.into_iter().chain(lengths) {
+        schema["type"] = json!("string");
+        let import = answering(&schema);
+        assert_eq!(import.problems, [], "{schema}");
+        assert_eq!(common::bodies_are_valid(&import, 50, &schema.to_string()), 1, "{schema}");
+        let template = import.scenarios[0].scenario.response.contents.as_text().unwrap();
+        assert!(template.contains("{{"), "{schema} is always {template}");
+    }
+    let import = answering(&json!({"type": "string", "format": "uuid", "pattern": "^x"}));
+    assert!(import.problems[0].what.contains("no valid value was found"), "{:?}", import.problems);
+    let import = answering(&json!({"type": "string", "format": "date", "maxLength": 9}));
+    assert!(
+        import.problems[0].what.contains("nothing of its format has its length"),
+        "{:?}",
+        import.problems
+    );
+}
+
+#[test]
+fn bytes_are_base64() {
+    let import = answering(&json!({"type": "string", "format": "byte"}));
+    common::bodies_are_valid(&import, 50, "byte");
+    let id = import.scenarios[0].schema.unwrap();
+    let valid = |text: &str| import.api.schemas.is_valid(id, &json!(text), Direction::Request);
+    assert!(valid("YQ==") && valid("YQ"));
+    assert!(!valid("no base64!") && !valid("YQ="));
+}

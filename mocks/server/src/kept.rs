@@ -13,6 +13,9 @@ pub(crate) struct Kept {
     pub(crate) groups: Vec<String>,
     location: String,
     remote_references: bool,
+    /// Whether its scenarios are below the path of its server; unknown of what older versions kept.
+    #[serde(default)]
+    base_path: Option<bool>,
     text: String,
     /// The documents that it refers to, by their locations.
     documents: BTreeMap<String, String>,
@@ -30,6 +33,7 @@ impl Kept {
             groups,
             location: options.location.clone(),
             remote_references: options.remote_references,
+            base_path: Some(options.base_path),
             text: std::str::from_utf8(bytes).ok()?.to_owned(),
             documents: seen.documents.into_inner(),
         })
@@ -57,7 +61,12 @@ impl Kept {
             let document = self.documents.get(location);
             document.map(|text| text.as_bytes().to_vec()).ok_or_else(|| "it was not there".into())
         };
-        parse(self.text.as_bytes(), &options, &load).map(|(api, _)| api).map_err(|error| error.to_string())
+        let (api, _) = parse(self.text.as_bytes(), &options, &load).map_err(|error| error.to_string())?;
+        // Requests are checked where there are scenarios for them.
+        Ok(match self.base_path {
+            Some(is_below) => api.only_at_base_path(is_below),
+            None => api,
+        })
     }
 }
 

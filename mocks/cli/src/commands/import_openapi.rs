@@ -36,6 +36,12 @@ pub(crate) struct Args {
     /// which requests the statuses from 300 on answer
     #[arg(long, value_enum, default_value_t = Errors::Rotate)]
     errors: Errors,
+    /// answer with the specification's examples of whole bodies where it has valid ones
+    #[arg(long = "body-examples")]
+    body_examples: bool,
+    /// put the scenarios below the path of the specification's first server
+    #[arg(long = "base-path")]
+    base_path: bool,
     /// only tell what would be done
     #[arg(long = "dry-run")]
     dry_run: bool,
@@ -80,6 +86,8 @@ pub(crate) fn run(args: &Args, settings: &Settings) -> Outcome {
     options.location.clone_from(&source.location);
     options.remote_references = args.remote_refs;
     options.group.clone_from(&args.group);
+    options.body_examples = args.body_examples;
+    options.base_path = args.base_path;
     if args.errors == Errors::Asked {
         // Nothing makes it true: the scenario answers only who names it.
         options.error_predicate = "false".to_owned();

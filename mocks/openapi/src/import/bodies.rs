@@ -6,9 +6,10 @@ use std::sync::Arc;
 use api_mock_scenario::literal;
 use serde_json::Value;
 
+use super::example::{separator, written};
 use super::{ImportOptions, SharedPlanner};
 use crate::plan::{
-    Escape, Flat, Plan, escaped_literal, form_template, json_template, text_template, xml_template,
+    Escape, Flat, Plan, form_template, json_template, list_template, text_template, xml_template,
 };
 use crate::schema::{Direction, SchemaId, Schemas};
 use crate::spec::{Header, Media, essence, is_xml};
@@ -107,13 +108,38 @@ impl<'s> Bodies<'s> {
     /// What a header of the answer says.
     pub(super) fn header(&mut self, header: &Header) -> Result<String, String> {
         let valid = |value: &&Value| self.schemas.is_valid(header.schema, value, Direction::Response);
-        let given =
-            header.examples.iter().filter(valid).find(|value| !value.is_array() && !value.is_object());
+        let given = header.examples.iter().find(valid);
         if let (Some(value), true) = (given, self.options.value_examples) {
-            return Ok(one_line(&escaped_literal(value)));
+            return Ok(one_line(&literal(&written_header(header, value))));
         }
         let plan = self.planner.borrow_mut().body(header.schema).map_err(|error| error.why().to_owned())?;
-        Ok(one_line(&text_template(&plan, Escape::None)))
+        Ok(one_line(&header_template(header, &plan)))
+    }
+}
+
+/// A value in the style of a header.
+fn written_header(header: &Header, value: &Value) -> String {
+    let pairs = written(&header.as_parameter(), value);
+    pairs.into_iter().map(|(_, text)| text).next().unwrap_or_default()
+}
+
+/// A template that prints values in the style of a header.
+fn header_template(header: &Header, plan: &Plan) -> String {
+    use crate::plan::PlanNode::{Choice, Literal};
+    if header.media.is_some() {
+        return json_template(plan);
+    }
+    let is_nested = |value: &Value| value.is_array() || value.is_object();
+    match &plan.node {
+        Literal(value) => literal(&written_header(header, value)),
+        // Those are not so many that all of them would be needed.
+        Choice(values) if values.iter().any(is_nested) => {
+            values.first().map(|value| literal(&written_header(header, value))).unwrap_or_default()
+        }
+        _ => {
+            let between = if header.explode { "=" } else { "," };
+            list_template(plan, separator(header.style, false), between)
+        }
     }
 }
 

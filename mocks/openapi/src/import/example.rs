@@ -122,14 +122,17 @@ impl<'s> Examples<'s> {
         patterns
     }
 
-    /// What a parameter is sent as: names and values. Scalars of which no example is given are drawn anew for each
-    /// request. Empty texts in paths are avoided, since a path without its variable is another path.
+    /// What a parameter is sent as: names and values. Those of which no example is given are drawn anew for each
+    /// request, if there is a template that does so. Empty texts in paths are avoided, since a path without its variable is another path.
     pub(crate) fn parameter(&mut self, parameter: &Parameter) -> Option<Vec<(String, String)>> {
         let plain = parameter.media.is_none() && !matches!(parameter.style, Style::Label | Style::Matrix);
-        if plain && self.given(parameter.schema, &parameter.examples).is_none() {
+        if self.given(parameter.schema, &parameter.examples).is_none() {
             let plan = self.plan(parameter.schema).ok()?;
-            if is_scalar(&plan) {
+            if plain && is_scalar(&plan) {
                 return Some(vec![(parameter.name.clone(), text_template(&plan, Escape::None))]);
+            }
+            if let Some(drawn) = super::drawn::drawn(parameter, &plan) {
+                return Some(drawn);
             }
         }
         let value = self.value(parameter.schema, &parameter.examples).ok()?;
@@ -191,6 +194,18 @@ fn form(value: &Value) -> String {
         .join("&")
 }
 
+/// What stands between items.
+pub(super) fn separator(style: Style, explode: bool) -> &'static str {
+    match style {
+        Style::Space => " ",
+        Style::Pipe => "|",
+        Style::Tab => "\t",
+        Style::Label if explode => ".",
+        Style::Matrix if explode => ";",
+        _ => ",",
+    }
+}
+
 /// A value in the style of its parameter.
 pub(crate) fn written(parameter: &Parameter, value: &Value) -> Vec<(String, String)> {
     let name = parameter.name.clone();
@@ -198,14 +213,7 @@ pub(crate) fn written(parameter: &Parameter, value: &Value) -> Vec<(String, Stri
         return vec![(name, value.to_string())];
     }
     let one = |text: String| vec![(name.clone(), text)];
-    let separator = match parameter.style {
-        Style::Space => " ",
-        Style::Pipe => "|",
-        Style::Tab => "\t",
-        Style::Label if parameter.explode => ".",
-        Style::Matrix if parameter.explode => ";",
-        _ => ",",
-    };
+    let separator = separator(parameter.style, parameter.explode);
     let repeats = parameter.explode && matches!(parameter.location, Location::Query | Location::Cookie);
     match value {
         Value::Array(items) if repeats => items.iter().map(|item| (name.clone(), plain(item))).collect(),

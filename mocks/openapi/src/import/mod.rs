@@ -1,6 +1,7 @@
 //! From a specification to scenarios.
 
 mod bodies;
+mod drawn;
 mod example;
 mod names;
 mod rules;

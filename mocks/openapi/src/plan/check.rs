@@ -1,12 +1,14 @@
 //! Whether all that a plan makes is valid: worked out from the plan, not tried.
 
+use std::cmp::Ordering;
+
 use serde_json::{Value, json};
 
 use super::build::Planner;
 use super::{Plan, PlanNode, Text};
 use crate::schema::{
-    ArrayRules, Direction, Format, Logic, NumberRules, ObjectRules, Schema, SchemaId, Schemas, StringRules,
-    Types,
+    Amount, ArrayRules, Direction, Format, Logic, NumberRules, ObjectRules, Schema, SchemaId, Schemas,
+    StringRules, Types,
 };
 
 /// How deep schemas apply schemas.
@@ -131,12 +133,12 @@ impl Proof<'_> {
         match &plan.node {
             PlanNode::Text(text) => truths.extend(schema.string.iter().map(|rules| string(text, rules))),
             PlanNode::Integer { min, max } => {
-                #[allow(clippy::cast_precision_loss, reason = "plans keep to what floats can tell")]
-                let ends = (*min as f64, *max as f64);
+                let ends = (Amount::Whole((*min).into()), Amount::Whole((*max).into()));
                 truths.extend(schema.number.iter().map(|rules| number(ends, true, rules)));
             }
             PlanNode::Fraction { min, max } => {
-                truths.extend(schema.number.iter().map(|rules| number((*min, *max), false, rules)));
+                let ends = (Amount::Float(*min), Amount::Float(*max));
+                truths.extend(schema.number.iter().map(|rules| number(ends, false, rules)));
             }
             PlanNode::Array { .. } => {
                 truths.extend(schema.array.iter().map(|rules| self.array(&plan.node, rules)));
@@ -311,24 +313,22 @@ fn string(text: &Text, rules: &StringRules) -> Truth {
     all([range((text.min, text.max), rules.min, rules.max), pattern, format])
 }
 
-fn number((low, high): (f64, f64), integer: bool, rules: &NumberRules) -> Truth {
+fn number((low, high): (Amount, Amount), integer: bool, rules: &NumberRules) -> Truth {
     let min = rules.min.map_or(Yes, |min| {
-        if low > min.value || (low == min.value && !min.exclusive) {
+        if !min.refuses(low, Ordering::Less) {
             Yes
-        } else if high < min.value {
+        } else if high.compare(min.amount()) == Ordering::Less {
             No
         } else {
             Maybe
         }
     });
-    let max = rules.max.map_or(Yes, |max| {
-        if high < max.value || (high == max.value && (!max.exclusive || !integer)) {
-            Yes
-        } else if low > max.value {
-            No
-        } else {
-            Maybe
-        }
+    let max = rules.max.map_or(Yes, |max| match high.compare(max.amount()) {
+        Ordering::Less => Yes,
+        // The upper end of a range of fractions is not part of it.
+        Ordering::Equal if !max.exclusive() || !integer => Yes,
+        _ if low.compare(max.amount()) == Ordering::Greater => No,
+        _ => Maybe,
     });
     let multiple = rules.multiple_of.map_or(Yes, |of| perhaps(integer && of == 1.0));
     all([min, max, multiple])

@@ -4,6 +4,7 @@
 mod arrays;
 mod build;
 mod check;
+mod fitting;
 mod flat;
 mod form;
 mod merge;
@@ -24,9 +25,7 @@ pub(crate) use build::{PlanError, Planner};
 pub(crate) use flat::{Flat, scalar_pattern};
 pub(crate) use form::form_template;
 pub(crate) use sample::Sampler;
-pub(crate) use template::{
-    Escape, escaped_literal, escaped_text, form_encoded, json_template, text_template,
-};
+pub(crate) use template::{Escape, escaped_text, form_encoded, json_template, list_template, text_template};
 pub(crate) use xml::{xml_name, xml_template};
 
 /// What to generate.

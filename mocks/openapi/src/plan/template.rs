@@ -26,14 +26,6 @@ pub(crate) fn json_template(plan: &Plan) -> String {
     text
 }
 
-/// A value as the template that prints it.
-pub(crate) fn escaped_literal(value: &Value) -> String {
-    match value {
-        Value::String(text) => literal(text),
-        other => literal(&other.to_string()),
-    }
-}
-
 fn new_line(text: &mut String, depth: usize) {
     text.push('\n');
     text.extend(std::iter::repeat_n("  ", depth));
@@ -231,6 +223,34 @@ pub(crate) fn text_template(plan: &Plan, escape: Escape) -> String {
         }
         PlanNode::FreeObject => "{{RandWord 3 9}}".to_owned(),
         PlanNode::Boolean | PlanNode::Integer { .. } | PlanNode::Fraction { .. } => scalar(plan),
+    }
+}
+
+/// A template that prints the items of a list with something between them, and the members of an object so, too.
+pub(crate) fn list_template(plan: &Plan, separator: &str, between: &str) -> String {
+    let one = |plan: &Plan| text_template(plan, Escape::None);
+    match &plan.node {
+        PlanNode::Array { prefix, item, min, max } => {
+            let placed = prefix.len() as u64;
+            let mut text = prefix.iter().map(|plan| one(plan)).collect::<Vec<_>>().join(separator);
+            if let (Some(item), true) = (item, *max > placed) {
+                let rounds = count(min.saturating_sub(placed), max - placed);
+                let first = if placed > 0 {
+                    separator.to_owned()
+                } else {
+                    format!("{{{{if .}}}}{separator}{{{{end}}}}")
+                };
+                let _ = write!(text, "{{{{range Iterate {rounds}}}}}{first}{}{{{{end}}}}", one(item));
+            }
+            text
+        }
+        PlanNode::Object(members) => {
+            let members =
+                members.iter().map(|(name, plan)| format!("{}{between}{}", literal(name), one(plan)));
+            members.collect::<Vec<_>>().join(separator)
+        }
+        PlanNode::FreeObject => format!("{{{{RandWord 3 9}}}}{between}{{{{RandWord 3 9}}}}"),
+        _ => one(plan),
     }
 }
 

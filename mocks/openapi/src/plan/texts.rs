@@ -31,6 +31,12 @@ pub(super) fn text(merged: &Merged<'_>) -> Result<(Plan, bool), PlanError> {
         let known = rules.format.as_deref().and_then(format);
         formats.extend(known.filter(|one| !formats.iter().any(|known| std::ptr::eq(*known, *one))));
     }
+    let is_checked = formats.iter().any(|format| format.check.is_some());
+    if let (false, true) = (patterns.is_empty(), is_checked)
+        && let Some(plan) = fitting(merged, &patterns, &formats)
+    {
+        return Ok((plan, true));
+    }
     if let Some(pattern) = patterns.first() {
         return by_pattern(
             pattern,
@@ -40,8 +46,21 @@ pub(super) fn text(merged: &Merged<'_>) -> Result<(Plan, bool), PlanError> {
         );
     }
     match formats.first() {
-        Some(format) => by_format(format, min, max).map(|plan| (plan, formats.len() == 1)),
+        Some(format) => match by_format(format, min, max) {
+            Err(error) => fitting(merged, &patterns, &formats).map(|plan| (plan, true)).ok_or(error),
+            plan => plan.map(|plan| (plan, formats.len() == 1)),
+        },
         None => Ok((by_length(min, max), true)),
+    }
+}
+
+/// One of some texts that were found to have the formats, the patterns and the length.
+fn fitting(merged: &Merged<'_>, patterns: &[&Arc<Pattern>], formats: &[&'static Format]) -> Option<Plan> {
+    let mut found = super::fitting::texts(&merged.strings, patterns, formats);
+    match found.len() {
+        0 => None,
+        1 => found.pop().map(Plan::literal),
+        _ => Some(Plan::leaf(PlanNode::Choice(found))),
     }
 }
 
@@ -76,7 +95,8 @@ fn by_format(format: &'static Format, min: u64, max: Option<u64>) -> Result<Plan
     if least >= min && max.is_none_or(|max| most <= max) {
         return Ok(of(TextSource::Format(format), format.lengths, None, Some(format)));
     }
-    match format.pattern.and_then(|pattern| fit(pattern, min, max)) {
+    let mut patterns = format.pattern.into_iter().chain(format.other_pattern());
+    match patterns.find_map(|pattern| fit(pattern, min, max)) {
         Some(fitted) => {
             let lengths = (fitted.min, fitted.max);
             Ok(of(TextSource::Pattern(fitted), lengths, None, Some(format)))
@@ -99,7 +119,7 @@ fn by_length(min: u64, max: Option<u64>) -> Plan {
     of(TextSource::Characters, (low, high), None, None)
 }
 
-fn of(
+pub(super) fn of(
     source: TextSource,
     (min, max): (u64, u64),
     pattern: Option<Arc<Pattern>>,

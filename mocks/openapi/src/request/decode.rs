@@ -266,6 +266,9 @@ pub(super) fn scalar(schemas: &Schemas, id: SchemaId, text: &str) -> Value {
         if let Ok(integer) = text.parse::<i64>() {
             return Value::from(integer);
         }
+        if let Ok(large) = text.parse::<u64>() {
+            return Value::from(large);
+        }
         if let Some(number) = text.parse().ok().and_then(Number::from_f64) {
             return Value::Number(number);
         }

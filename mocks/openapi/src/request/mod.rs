@@ -18,7 +18,7 @@ use crate::spec::{Api, Location, Operation, Parameter};
 
 use content::Sent;
 use decode::Raw;
-pub(crate) use route::Router;
+pub(crate) use route::{Base, Router};
 use route::{Found, Wanted};
 pub(crate) use xml::document as xml_document;
 
@@ -160,8 +160,17 @@ impl Api {
         self.route(path, &wanted).map(|found| found.operation)
     }
 
+    /// The same, with paths only where an import puts its scenarios: below [`Api::base_path`] if it was told so
+    /// ([`crate::ImportOptions::base_path`]), else as they stand in the specification. Without this, both will do.
+    #[must_use]
+    pub fn only_at_base_path(mut self, is_below: bool) -> Self {
+        self.base = if is_below { Base::With } else { Base::Without };
+        self
+    }
+
     fn route(&self, path: &str, wanted: &Wanted<'_>) -> Result<Found<'_, &Operation>, Refused> {
-        let Found { operation, variables, nearer } = self.router.find(&self.base_path, path, wanted)?;
+        let paths = self.base.paths(&self.base_path, path);
+        let Found { operation, variables, nearer } = self.router.find(paths, wanted)?;
         let operation = self.operations.get(operation).ok_or(Refused::UnknownPath)?;
         Ok(Found { operation, variables, nearer })
     }

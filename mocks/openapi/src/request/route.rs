@@ -50,6 +50,35 @@ pub(super) struct Wanted<'r> {
     pub(super) query: &'r [(String, String)],
 }
 
+/// Where the paths of a specification are looked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Base {
+    /// As they are, and else below the path of the server.
+    #[default]
+    Either,
+    /// Only as they are.
+    Without,
+    /// Only below the path of the server.
+    With,
+}
+
+impl Base {
+    /// What a path may be among those of the specification.
+    pub(super) fn paths<'p>(self, base: &str, path: &'p str) -> impl Iterator<Item = &'p str> {
+        let below = match path.strip_prefix(base) {
+            // The server's path itself.
+            Some("") if self == Base::With => Some("/"),
+            below => below.filter(|below| below.starts_with('/')),
+        };
+        let (first, second) = match self {
+            Base::Either => (Some(path), below.filter(|_| !base.is_empty())),
+            Base::Without => (Some(path), None),
+            Base::With => (below, None),
+        };
+        first.into_iter().chain(second)
+    }
+}
+
 impl Router {
     pub(crate) fn new(operations: &[Operation]) -> Router {
         let mut router = Router { nodes: vec![RouteNode::default()] };
@@ -101,17 +130,14 @@ impl Router {
         below
     }
 
-    /// The operation for a request. Literal segments go before variables, from the left.
-    pub(super) fn find<'r>(
+    /// The operation for a request to the first of the paths that is known. Literal segments go before variables, from the left.
+    pub(super) fn find<'r, 'p>(
         &'r self,
-        base: &str,
-        path: &str,
+        paths: impl IntoIterator<Item = &'p str>,
         wanted: &Wanted<'_>,
     ) -> Result<Found<'r, usize>, Refused> {
         let mut search = Search { router: self, wanted, variables: Vec::new(), allowed: Vec::new() };
-        // With and without the path of the server, whichever the mock answers at.
-        let below = path.strip_prefix(base).filter(|below| !base.is_empty() && below.starts_with('/'));
-        for path in std::iter::once(path).chain(below) {
+        for path in paths {
             if let Some(operation) = search.from(0, Some(without_last_slash(path))) {
                 return Ok(Found { operation, variables: search.variables, nearer: sorted(search.allowed) });
             }
@@ -249,7 +275,7 @@ mod tests {
         let (method, target) = request.split_once(' ').unwrap();
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
         let wanted = Wanted { method, query: &crate::request::pairs(query) };
-        match Router::new(&operations).find("/v2", path, &wanted) {
+        match Router::new(&operations).find(Base::Either.paths("/v2", path), &wanted) {
             Ok(Found { operation, variables, .. }) => {
                 let values: Vec<String> =
                     variables.iter().map(|(name, value)| format!("{name}={value}")).collect();

@@ -4,9 +4,10 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Number, Value};
 
 use super::address::ByAddress;
+use super::bound::stricter;
 use super::parts::{Said, dependent_required, xml_hints};
 use super::{
     ArrayRules, Bound, Contains, Discriminator, Logic, NumberRules, ObjectRules, Pattern, Schema, SchemaId,
@@ -255,14 +256,13 @@ impl<'d> Compiler<'d> {
         place: &Place<'_>,
     ) -> Option<Box<NumberRules>> {
         let bound = |key: &str, exclusive_key: &str, larger_is_stricter: bool| {
-            let inclusive = self.number(members, key, place).map(|value| Bound { value, exclusive: false });
+            let inclusive = self.number(members, key, place).map(|value| Bound::new(&value, false));
             match members.get(exclusive_key) {
                 None | Some(Value::Bool(false)) => inclusive,
-                Some(Value::Bool(true)) => inclusive.map(|bound| Bound { exclusive: true, ..bound }),
+                Some(Value::Bool(true)) => inclusive.map(Bound::excluded),
                 Some(_) => {
-                    let exclusive = self
-                        .number(members, exclusive_key, place)
-                        .map(|value| Bound { value, exclusive: true });
+                    let exclusive = self.number(members, exclusive_key, place);
+                    let exclusive = exclusive.map(|value| Bound::new(&value, true));
                     stricter(inclusive, exclusive, larger_is_stricter)
                 }
             }
@@ -270,15 +270,18 @@ impl<'d> Compiler<'d> {
         let mut rules = NumberRules {
             min: bound("minimum", "exclusiveMinimum", true),
             max: bound("maximum", "exclusiveMaximum", false),
-            multiple_of: self.number(members, "multipleOf", place).filter(|multiple| *multiple > 0.0),
+            multiple_of: self
+                .number(members, "multipleOf", place)
+                .and_then(|multiple| multiple.as_f64())
+                .filter(|multiple| *multiple > 0.0),
             is_int64: false,
         };
         let format = members.get("format").and_then(Value::as_str);
         rules.is_int64 = format == Some("int64") && schema.types == Types::INTEGER;
         if format == Some("int32") && schema.types == Types::INTEGER {
-            let limit = |value: f64| Some(Bound { value, exclusive: false });
-            rules.min = stricter(rules.min, limit(f64::from(i32::MIN)), true);
-            rules.max = stricter(rules.max, limit(f64::from(i32::MAX)), false);
+            let limit = |value: i32| Some(Bound::Whole { value: value.into(), exclusive: false });
+            rules.min = stricter(rules.min, limit(i32::MIN), true);
+            rules.max = stricter(rules.max, limit(i32::MAX), false);
         }
         let said =
             rules.min.is_some() || rules.max.is_some() || rules.multiple_of.is_some() || rules.is_int64;
@@ -519,7 +522,7 @@ impl<'d> Compiler<'d> {
         reason = "counts are small and not negative"
     )]
     fn count(&self, members: &Map<String, Value>, key: &str, place: &Place<'_>) -> Option<u64> {
-        let number = self.number(members, key, place)?;
+        let number = self.number(members, key, place)?.as_f64()?;
         if number >= 0.0 && number.fract() == 0.0 {
             return Some(number as u64);
         }
@@ -527,10 +530,10 @@ impl<'d> Compiler<'d> {
         None
     }
 
-    fn number(&self, members: &Map<String, Value>, key: &str, place: &Place<'_>) -> Option<f64> {
+    fn number(&self, members: &Map<String, Value>, key: &str, place: &Place<'_>) -> Option<Number> {
         let value = match members.get(key)? {
-            Value::Number(number) => number.as_f64(),
-            Value::String(text) => text.trim().parse().ok().filter(|number: &f64| number.is_finite()),
+            Value::Number(number) => Some(number.clone()),
+            Value::String(text) => number_of(text.trim()),
             Value::Null => return None,
             _ => None,
         };
@@ -541,10 +544,10 @@ impl<'d> Compiler<'d> {
     }
 }
 
-pub(crate) fn stricter(one: Option<Bound>, other: Option<Bound>, larger: bool) -> Option<Bound> {
-    let (Some(a), Some(b)) = (one, other) else { return one.or(other) };
-    if a.value == b.value {
-        return Some(Bound { exclusive: a.exclusive || b.exclusive, ..a });
-    }
-    Some(if (a.value > b.value) == larger { a } else { b })
+/// A number that stands there as a text.
+fn number_of(text: &str) -> Option<Number> {
+    let whole = text.parse::<i64>().ok().map(Number::from);
+    whole
+        .or_else(|| text.parse::<u64>().ok().map(Number::from))
+        .or_else(|| Number::from_f64(text.parse().ok()?))
 }

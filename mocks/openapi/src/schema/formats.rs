@@ -23,12 +23,15 @@ const fn unchecked(names: &'static [&'static str], template: &'static str, lengt
     Format { names, template, lengths, pattern: None, check: None }
 }
 
+const DATE_TIME: &str = "^20[0-9]{2}-(0[1-9]|1[0-2])-(0[1-9]|1[0-9]|2[0-8])T([01][0-9]|2[0-3])(:[0-5][0-9]){2}(\\.[0-9]{1,40})?Z$";
+const TIME: &str = "^([01][0-9]|2[0-3])(:[0-5][0-9]){2}(\\.[0-9]{1,40})?Z$";
+
 const ALL: &[Format] = &[
     Format {
         names: &["date-time", "datetime"],
         template: "{{Time}}",
         lengths: (20, 25),
-        pattern: None,
+        pattern: Some(DATE_TIME),
         check: Some(is_date_time),
     },
     Format { names: &["date"], template: "{{Date}}", lengths: (10, 10), pattern: None, check: Some(is_date) },
@@ -36,7 +39,7 @@ const ALL: &[Format] = &[
         names: &["time"],
         template: r#"{{TimeFormat "15:04:05Z07:00"}}"#,
         lengths: (9, 14),
-        pattern: None,
+        pattern: Some(TIME),
         check: Some(is_time),
     },
     Format {
@@ -96,7 +99,14 @@ const ALL: &[Format] = &[
         check: Some(is_uuid),
     },
     Format {
-        names: &["byte", "base64", "base64url"],
+        names: &["byte", "base64"],
+        template: "{{RandBase64}}",
+        lengths: (24, 24),
+        pattern: Some("^([A-Za-z0-9]{4})*$"),
+        check: Some(is_base64),
+    },
+    Format {
+        names: &["base64url"],
         template: "{{RandBase64}}",
         lengths: (24, 24),
         pattern: Some("^([A-Za-z0-9]{4})*$"),
@@ -136,6 +146,44 @@ impl Format {
     /// The format that a specification calls so. What speaks of a time is one.
     pub(crate) fn named(name: &str) -> Option<&'static Format> {
         ALL.iter().find(|format| format.names.iter().any(|known| known.eq_ignore_ascii_case(name)))
+    }
+
+    /// Another such expression, for lengths that the first one cannot have.
+    pub(crate) fn other_pattern(&self) -> Option<&'static str> {
+        let unpadded = "^([A-Za-z0-9]{2}([A-Za-z0-9]{4})*|[A-Za-z0-9]{3}([A-Za-z0-9]{4})*)$";
+        self.names.contains(&"byte").then_some(unpadded)
+    }
+
+    /// Texts that have it in ways in which those that are made seldom or never do.
+    pub(crate) fn examples(&self) -> &'static [&'static str] {
+        match self.names.first().copied().unwrap_or_default() {
+            "date-time" => &[
+                "2024-01-15T10:30:00+00:00",
+                "2024-01-15T10:30:00.123Z",
+                "2024-01-15T10:30:00.123+00:00",
+                "2025-06-30T08:15:45.678Z",
+                "2031-12-01T23:59:59.999Z",
+                "2024-01-15T10:30:00.123456Z",
+                "2025-06-30T08:15:45.678901Z",
+                "2024-01-15T10:30:00+02:00",
+                "1999-12-31T23:59:59Z",
+                "2024-01-15 10:30:00Z",
+            ],
+            "date" => &["1999-12-31", "2024-02-29", "2031-07-04", "2024-06-01"],
+            "time" => &["10:30:00+00:00", "10:30:00.123Z", "10:30:00+02:00"],
+            "duration" => &["PT5M", "PT1H30M", "PT1.5S", "P2W", "P1Y2M3DT4H5M6S", "P3M"],
+            "uri" => &[
+                "https://example.com/a?b=1#c",
+                "http://example.com/",
+                "urn:example:a",
+                "mailto:a@example.com",
+            ],
+            "email" => &["a@example.com", "first.last@example.com", "user1@mail.example.org"],
+            "hostname" => &["www.example.com", "a-1.example.org", "localhost"],
+            "ipv4" => &["10.20.30.40", "192.168.1.1", "172.16.0.1", "127.0.0.1"],
+            "ipv6" => &["2001:db8::1", "fe80::1", "::1", "fd00:1:2:3:4:5:6:7"],
+            _ => &[],
+        }
     }
 }
 
@@ -257,6 +305,15 @@ fn is_uri(text: &str) -> bool {
         })
 }
 
+/// With padding, or without it.
+fn is_base64(text: &str) -> bool {
+    let digits = text.trim_end_matches('=');
+    let padding = text.len() - digits.len();
+    let length_fits =
+        if padding == 0 { digits.len() % 4 != 1 } else { padding <= 2 && text.len().is_multiple_of(4) };
+    length_fits && digits.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/'))
+}
+
 fn is_uuid(text: &str) -> bool {
     text.len() == 36
         && text.bytes().enumerate().all(|(at, byte)| match at {
@@ -271,7 +328,12 @@ mod tests {
 
     #[test]
     fn texts_have_their_formats() {
-        let cases: [(&str, &[&str], &[&str]); 10] = [
+        let cases: [(&str, &[&str], &[&str]); 11] = [
+            (
+                "byte",
+                &["", "YQ==", "YWI=", "YWJj", "YQ", "YWI", "+/+/"],
+                &["Y", "YQ=", "YWJj====", "YWI==", "YW J", "-_-_", "=", "Y=Q=", "ä=="],
+            ),
             ("date", &["2024-02-29", "2000-12-31"], &["2023-02-29", "2024-13-01", "2024-1-1", "x"]),
             (
                 "date-time",

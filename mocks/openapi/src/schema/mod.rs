@@ -1,6 +1,7 @@
 //! Schemas as a graph: every schema of the specification once, references resolved to numbers.
 
 mod address;
+mod bound;
 mod compile;
 mod formats;
 mod parts;
@@ -11,14 +12,15 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-pub(crate) use compile::{Compiler, stricter};
+pub(crate) use bound::{Amount, Bound, EXACT, is_multiple, stricter, whole};
+pub(crate) use compile::Compiler;
 pub(crate) use formats::{Format, is_integral};
 pub(crate) use pattern::{
     Fitted, Pattern, fit, for_search as pattern_for_search, is_certain as pattern_is_certain,
     is_plain as pattern_is_plain,
 };
+pub(crate) use validate::equal;
 pub use validate::{Direction, Violation};
-pub(crate) use validate::{equal, is_multiple};
 
 /// A schema of an [`crate::Api`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -219,13 +221,6 @@ pub(crate) struct StringRules {
     pub(crate) pattern: Option<Arc<Pattern>>,
     /// As the specification spells it.
     pub(crate) format: Option<Box<str>>,
-}
-
-/// One end of a range of numbers.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Bound {
-    pub(crate) value: f64,
-    pub(crate) exclusive: bool,
 }
 
 #[derive(Clone, Debug, Default)]

@@ -1,9 +1,11 @@
 //! Whether a JSON value is what a schema wants.
 
+use std::cmp::Ordering;
 use std::collections::HashSet;
 
 use serde_json::{Map, Number, Value, json};
 
+use super::bound::{Amount, is_multiple_of};
 use super::{
     ArrayRules, Bound, Format, Logic, NumberRules, ObjectRules, Schema, SchemaId, Schemas, StringRules, Types,
 };
@@ -207,26 +209,23 @@ impl<'s> Check<'s> {
     }
 
     fn number(&mut self, rules: &NumberRules, number: &Number, at: &str) {
-        let Some(value) = number.as_f64() else { return };
-        if let Some(min) = rules.min.filter(|min| value < min.value || (min.exclusive && value == min.value))
-        {
-            let keyword = if min.exclusive { "exclusiveMinimum" } else { "minimum" };
-            self.fail(at, keyword, || {
-                (format!("is less than {}", min.shown("or equal to ")), told_number(min.value))
-            });
+        let amount = Amount::of(number);
+        if let Some(min) = rules.min.filter(|min| min.refuses(amount, Ordering::Less)) {
+            let keyword = if min.exclusive() { "exclusiveMinimum" } else { "minimum" };
+            self.fail(at, keyword, || (format!("is less than {}", min.shown("or equal to ")), min.told()));
         }
-        if let Some(max) = rules.max.filter(|max| value > max.value || (max.exclusive && value == max.value))
-        {
-            let keyword = if max.exclusive { "exclusiveMaximum" } else { "maximum" };
-            self.fail(at, keyword, || {
-                (format!("is greater than {}", max.shown("or equal to ")), told_number(max.value))
-            });
+        if let Some(max) = rules.max.filter(|max| max.refuses(amount, Ordering::Greater)) {
+            let keyword = if max.exclusive() { "exclusiveMaximum" } else { "maximum" };
+            self.fail(at, keyword, || (format!("is greater than {}", max.shown("or equal to ")), max.told()));
         }
-        let fits = number.is_i64() || !number.is_u64() && value.abs() < 9_223_372_036_854_775_808.0;
+        let fits = match amount {
+            Amount::Whole(_) => number.is_i64(),
+            Amount::Float(value) => value.abs() < 9_223_372_036_854_775_808.0,
+        };
         if rules.is_int64 && !fits {
             self.fail(at, "format", || ("is not of the format int64".to_owned(), json!("int64")));
         }
-        if let Some(multiple) = rules.multiple_of.filter(|multiple| !is_multiple(value, *multiple)) {
+        if let Some(multiple) = rules.multiple_of.filter(|multiple| !is_multiple_of(number, *multiple)) {
             self.fail(at, "multipleOf", || {
                 (format!("is not a multiple of {multiple}"), told_number(multiple))
             });
@@ -409,7 +408,7 @@ impl Logic {
 
 impl Bound {
     fn shown(&self, or_equal: &str) -> String {
-        format!("{}{}", if self.exclusive { or_equal } else { "" }, self.value)
+        format!("{}{self}", if self.exclusive() { or_equal } else { "" })
     }
 }
 
@@ -440,18 +439,10 @@ fn shown(values: &[Value]) -> String {
     text
 }
 
-/// Whether a number is a multiple of another, as far as binary fractions can tell.
-pub(crate) fn is_multiple(value: f64, of: f64) -> bool {
-    let times = value / of;
-    times.is_finite() && (times - times.round()).abs() <= 1e-9 * times.abs().max(1.0)
-}
-
 /// Equality of JSON: 1 and 1.0 are the same, and the order of members does not matter.
 pub(crate) fn equal(one: &Value, other: &Value) -> bool {
     match (one, other) {
-        (Value::Number(a), Value::Number(b)) => {
-            a == b || a.as_f64() == b.as_f64() && !(a.is_u64() && b.is_u64())
-        }
+        (Value::Number(a), Value::Number(b)) => Amount::of(a).compare(Amount::of(b)) == Ordering::Equal,
         (Value::Array(a), Value::Array(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| equal(a, b)),
         (Value::Object(a), Value::Object(b)) => {
             a.len() == b.len() && a.iter().all(|(name, a)| b.get(name).is_some_and(|b| equal(a, b)))

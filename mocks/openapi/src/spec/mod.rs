@@ -10,7 +10,7 @@ mod v3;
 
 use serde_json::Value;
 
-use crate::request::Router;
+use crate::request::{Base, Router};
 use crate::schema::{SchemaId, Schemas};
 
 pub(crate) use read::{read, version};
@@ -47,6 +47,8 @@ pub struct Api {
     pub security: Vec<SecurityScheme>,
     /// From paths to operations.
     pub(crate) router: Router,
+    /// Whether that looks below the base path.
+    pub(crate) base: Base,
 }
 
 /// A method of a path.
@@ -177,6 +179,12 @@ pub struct Header {
     pub required: bool,
     /// What its value is like.
     pub schema: SchemaId,
+    /// How lists and objects are written.
+    pub style: Style,
+    /// Whether members of objects are written as `name=value`.
+    pub explode: bool,
+    /// The media type of its value, if that is JSON.
+    pub media: Option<String>,
     /// Values that it may have.
     pub examples: Vec<Value>,
 }
@@ -222,9 +230,9 @@ impl Header {
             location: Location::Header,
             required: self.required,
             schema: self.schema,
-            style: Style::Simple,
-            explode: false,
-            media: None,
+            style: self.style,
+            explode: self.explode,
+            media: self.media.clone(),
             examples: Vec::new(),
         }
     }
@@ -254,6 +262,15 @@ pub(crate) fn essence(media: &str) -> String {
     media.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
 }
 
+/// Whether a name is that of a media type, or of a range of them.
+pub(crate) fn is_media_type(name: &str) -> bool {
+    let is_token = |text: &str| {
+        let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+        !text.is_empty() && text.bytes().all(fits)
+    };
+    essence(name).split_once('/').is_some_and(|(kind, of)| is_token(kind) && is_token(of))
+}
+
 /// Whether a media type is one that a specification names, perhaps as a range.
 pub(crate) fn media_fits(range: &str, media: &str) -> bool {
     let (range, media) = (essence(range), essence(media));
@@ -273,5 +290,11 @@ mod tests {
         assert!(!is_json("application/xml"));
         assert!(media_fits("application/*", "Application/XML") && media_fits("*/*", "a/b"));
         assert!(!media_fits("text/*", "application/json"));
+        assert!(
+            ["*/*", "text/plain; charset=utf-8", "Application/vnd.a+json"]
+                .iter()
+                .all(|name| is_media_type(name))
+        );
+        assert!(!["not a type", "json", "/json", "text/", "a/b/c"].iter().any(|name| is_media_type(name)));
     }
 }

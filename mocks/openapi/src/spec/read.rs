@@ -8,10 +8,12 @@ use super::spot::Spot;
 use super::{Api, Location, Operation, Parameter, Style, Version, security, v2, v3};
 use crate::documents::Documents;
 use crate::problem::Problems;
-use crate::request::Router;
+use crate::request::{Base, Router};
 use crate::schema::{Compiler, Schema, SchemaId, Types};
 
 const METHODS: [&str; 8] = ["get", "put", "post", "delete", "options", "head", "patch", "trace"];
+/// What else a path says.
+const NO_METHODS: [&str; 5] = ["summary", "description", "servers", "parameters", "$ref"];
 
 pub(super) struct Reader<'d> {
     pub(super) documents: &'d Documents,
@@ -64,9 +66,13 @@ pub(crate) fn read(documents: &Documents, problems: &Problems, version: Version)
         problems,
         compiler: Compiler::new(documents, problems, version),
         version,
-        consumes: root.texts("consumes").unwrap_or_default(),
-        produces: root.texts("produces").unwrap_or_default(),
+        consumes: Vec::new(),
+        produces: Vec::new(),
     };
+    if version == Version::V2 {
+        reader.consumes = v2::media_types(&reader, &root, "consumes").unwrap_or_default();
+        reader.produces = v2::media_types(&reader, &root, "produces").unwrap_or_default();
+    }
     let info = root.get("info");
     let about = |key: &str| info.as_ref().and_then(|info| info.text(key)).unwrap_or_default();
     let (title, own_version) = (about("title"), about("version"));
@@ -92,6 +98,7 @@ pub(crate) fn read(documents: &Documents, problems: &Problems, version: Version)
         language,
         base_path,
         router: Router::new(&operations),
+        base: Base::default(),
         operations,
         schemas: reader.compiler.finish(),
         security,
@@ -137,9 +144,13 @@ fn path_item<'d>(
         reader.problem(&item, "a path begins with `/`; one is put before it");
         format!("/{path}")
     };
-    let shared: Vec<Spot<'d>> = item.get("parameters").map(|list| list.items().collect()).unwrap_or_default();
+    let shared = parameters(reader, &item);
     for (method, spot) in item.members() {
+        if NO_METHODS.contains(&method) {
+            continue;
+        }
         if !METHODS.contains(&method) {
+            reader.problem(&spot, format!("left out: it is none of {}", METHODS.join(", ")));
             continue;
         }
         if !spot.node.value.is_object() {
@@ -158,8 +169,7 @@ fn path_item<'d>(
             security: security::requirements(&spot).unwrap_or_else(|| everywhere.to_vec()),
             at: spot.at.clone(),
         };
-        let own: Vec<Spot<'d>> =
-            spot.get("parameters").map(|list| list.items().collect()).unwrap_or_default();
+        let own = parameters(reader, &spot);
         if reader.version == Version::V2 {
             v2::fill(reader, &spot, &shared, &own, &mut operation);
         } else {
@@ -168,6 +178,15 @@ fn path_item<'d>(
         finish(reader, &spot, &mut operation);
         operations.push(operation);
     }
+}
+
+/// Where the parameters of a path or an operation stand.
+fn parameters<'d>(reader: &Reader<'d>, spot: &Spot<'d>) -> Vec<Spot<'d>> {
+    let Some(list) = spot.get("parameters") else { return Vec::new() };
+    if !list.node.value.is_array() && !list.node.value.is_null() {
+        reader.problem(&list, "left out: not a list");
+    }
+    list.items().collect()
 }
 
 /// Puts right what specifications often leave out.

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::read::Reader;
 use super::spot::Spot;
-use super::{Header, Media, Response, Version};
+use super::{Header, Media, Response, Style, Version, is_json};
 
 pub(super) fn responses<'d>(
     reader: &mut Reader<'d>,
@@ -62,21 +62,37 @@ fn headers<'d>(reader: &mut Reader<'d>, response: &Spot<'d>) -> Vec<Header> {
             continue;
         }
         let Some(spot) = spot.resolved(reader) else { continue };
-        let schema = if reader.version == Version::V2 {
-            reader.schema(&spot)
-        } else {
-            let media =
-                spot.get("content").and_then(|content| content.members().next().map(|(_, media)| media));
-            match spot.get("schema").or_else(|| media.and_then(|media| media.get("schema"))) {
-                Some(schema) => reader.schema(&schema),
-                None => reader.string_schema(),
-            }
-        };
-        let required = spot.flag("required").unwrap_or(false);
-        let examples = examples(reader, &spot).into_iter().map(|(_, value)| value).collect();
-        list.push(Header { name: name.to_owned(), required, schema, examples });
+        list.push(header(reader, name, &spot));
     }
     list
+}
+
+fn header<'d>(reader: &mut Reader<'d>, name: &str, spot: &Spot<'d>) -> Header {
+    let is_v2 = reader.version == Version::V2;
+    let content = spot.get("content").filter(|_| !is_v2 && spot.get("schema").is_none());
+    let media = content.as_ref().and_then(|content| content.members().next());
+    let told = media.as_ref().and_then(|(_, media)| media.get("schema")).or_else(|| spot.get("schema"));
+    let schema = match told {
+        _ if is_v2 => reader.schema(spot),
+        Some(schema) => reader.schema(&schema),
+        None => reader.string_schema(),
+    };
+    let mut values = examples(reader, spot);
+    values.extend(media.iter().flat_map(|(_, media)| examples(reader, media)));
+    Header {
+        name: name.to_owned(),
+        required: spot.flag("required").unwrap_or(false),
+        schema,
+        style: match spot.text("collectionFormat").as_deref() {
+            Some("ssv") if is_v2 => Style::Space,
+            Some("tsv") if is_v2 => Style::Tab,
+            Some("pipes") if is_v2 => Style::Pipe,
+            _ => Style::Simple,
+        },
+        explode: !is_v2 && spot.flag("explode").unwrap_or(false),
+        media: media.map(|(name, _)| name.to_owned()).filter(|name| is_json(name)),
+        examples: values.into_iter().map(|(_, value)| value).collect(),
+    }
 }
 
 /// The values of `example` and `examples`.

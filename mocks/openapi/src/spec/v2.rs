@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::read::Reader;
 use super::responses::responses;
 use super::spot::Spot;
-use super::{Body, Location, Media, Operation, Parameter, Style};
+use super::{Body, Location, Media, Operation, Parameter, Style, is_media_type};
 use crate::schema::{ObjectRules, Schema, SchemaId, Types};
 
 pub(super) fn fill<'d>(
@@ -15,7 +15,7 @@ pub(super) fn fill<'d>(
     own: &[Spot<'d>],
     operation: &mut Operation,
 ) {
-    let consumes = spot.texts("consumes").unwrap_or_else(|| reader.consumes.clone());
+    let consumes = media_types(reader, spot, "consumes").unwrap_or_else(|| reader.consumes.clone());
     let mut form: Vec<(String, bool, Spot<'d>)> = Vec::new();
     for parameter in shared.iter().chain(own) {
         let Some(parameter) = parameter.clone().resolved(reader) else { continue };
@@ -42,7 +42,7 @@ pub(super) fn fill<'d>(
     if !form.is_empty() {
         operation.body = Some(form_body(reader, form, &consumes));
     }
-    let produces = spot.texts("produces").unwrap_or_else(|| reader.produces.clone());
+    let produces = media_types(reader, spot, "produces").unwrap_or_else(|| reader.produces.clone());
     operation.responses = responses(reader, spot, |reader, response| content(reader, response, &produces));
 }
 
@@ -86,6 +86,19 @@ fn plain<'d>(
         media: None,
         examples: spot.get("x-example").map(|example| example.node.value.clone()).into_iter().collect(),
     })
+}
+
+/// A list of media types, without those that are none.
+pub(super) fn media_types<'d>(reader: &Reader<'d>, spot: &Spot<'d>, key: &str) -> Option<Vec<String>> {
+    let mut names = spot.texts(key)?;
+    names.retain(|name| {
+        let known = is_media_type(name);
+        if !known {
+            reader.problem(spot, format!("{name:?} of `{key}` is left out: it is no media type"));
+        }
+        known
+    });
+    Some(names)
 }
 
 fn json_if_none(media: &[String]) -> Vec<String> {

@@ -3,7 +3,7 @@
 use super::read::Reader;
 use super::responses::{examples, responses};
 use super::spot::Spot;
-use super::{Body, Location, Media, Operation, Parameter, Style};
+use super::{Body, Location, Media, Operation, Parameter, Style, is_media_type};
 
 pub(super) fn fill<'d>(
     reader: &mut Reader<'d>,
@@ -33,6 +33,10 @@ fn content<'d>(reader: &mut Reader<'d>, spot: &Spot<'d>) -> Vec<Media> {
     let Some(content) = spot.get("content") else { return Vec::new() };
     let mut list = Vec::new();
     for (name, media) in content.members() {
+        if !is_media_type(name) {
+            reader.problem(&media, "left out: it is no media type");
+            continue;
+        }
         let Some(media) = media.resolved(reader) else { continue };
         let schema = media.get("schema").map(|schema| reader.schema(&schema));
         list.push(Media { name: name.to_owned(), schema, examples: examples(reader, &media) });

@@ -18,21 +18,24 @@ use crate::specification::{ImportReport, SpecificationError, import_specificatio
 /// What an import did, in one line.
 const SUMMARY: HeaderName = HeaderName::from_static("x-mock-import");
 
-/// `POST /_oapi[?group=G][&report=true][&errors=asked][&url=U][&remote_refs=true]`: YAML or JSON, whatever it is called. With `url` the
+/// `POST /_oapi[?group=G][&report=true][&errors=asked][&url=U][&remote_refs=true][&body_examples=true][&base_path=true]`: YAML or JSON, whatever it is called. With `url` the
 /// specification is there, or, if there is a body, came from there. Answers with the scenarios; with `report=true`, with
 /// all that there is to say.
 pub(super) async fn put(rim: &Rim, asked: Asked<'_>) -> Result<Reply, Problem> {
     let query = asked.head.uri.query().unwrap_or_default();
     let mut options = ImportOptions::default();
     options.group = query_value(query, "group");
-    let wants_report = query_value(query, "report").is_some_and(|value| value == "true");
+    let is_told = |name: &str| query_value(query, name).is_some_and(|value| value == "true");
+    let wants_report = is_told("report");
     match query_value(query, "errors").as_deref() {
         None | Some("rotate") => {}
         // Nothing makes it true: the scenario answers only who names it.
         Some("asked") => options.error_predicate = "false".to_owned(),
         Some(_) => return Err(Problem::bad_request("`errors` is `rotate` or `asked`")),
     }
-    options.remote_references = query_value(query, "remote_refs").is_some_and(|value| value == "true");
+    options.remote_references = is_told("remote_refs");
+    options.body_examples = is_told("body_examples");
+    options.base_path = is_told("base_path");
     let source =
         Source { url: query_value(query, "url"), body: asked.body, documents: rim.documents.clone() };
     let store = Arc::clone(&rim.store);

@@ -321,3 +321,27 @@ fn refusals_are_shown_to_who_wants_to_see_answers() {
         metrics.text()
     );
 }
+
+#[test]
+fn requests_are_checked_where_the_scenarios_are() {
+    let spec = "openapi: 3.0.0\ninfo: {title: S, version: '1'}\nservers: [{url: 'https://a.example/api/v3'}]\npaths:\n  /pet/{id}:\n    get:\n      \
+        parameters: [{name: id, in: path, required: true, schema: {type: integer}}]\n      responses:\n        200:\n          description: ok\n          \
+        content: {application/json: {schema: {type: object}, examples: {one: {value: {name: Rex}}}}}\n";
+    let folder = tempfile::tempdir().unwrap();
+    let statuses = |server: &TestServer| {
+        ["/pet/7", "/pet/abc", "/api/v3/pet/7", "/api/v3/pet/abc"]
+            .map(|path| get(server.address, path).status)
+    };
+    {
+        let server = in_folder(folder.path());
+        import(&server, spec);
+        assert_eq!(statuses(&server), [200, 400, 404, 404]);
+        let made =
+            ask(server.address, "POST", "/_oapi?base_path=true&body_examples=true", &[], spec.as_bytes());
+        assert_eq!(made.json()[0]["path"], "/api/v3/pet/{id}");
+        assert_eq!(statuses(&server), [404, 404, 200, 400]);
+        assert_eq!(get(server.address, "/api/v3/pet/7").json()["name"], "Rex");
+    }
+    // And so it is after a restart.
+    assert_eq!(statuses(&in_folder(folder.path())), [404, 404, 200, 400]);
+}
