@@ -385,6 +385,48 @@ impl Backend for SpoiltFile {
     }
 }
 
+/// A database whose server is not there.
+struct Absent;
+
+#[async_trait]
+impl Backend for Absent {
+    fn name(&self) -> &'static str {
+        "absent"
+    }
+
+    fn config(&self, _: &str) -> Result<LocksConfig, String> {
+        Err("no server is named: run `cargo xtask test`".to_string())
+    }
+
+    async fn connect(&self, config: &LocksConfig) -> LockResult<Arc<dyn Store>> {
+        Ok(SqliteRepository::connect(config).await?)
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        Capabilities {
+            server_clock: true,
+            shared_between_processes: true,
+            survives_restart: true,
+            push: false,
+        }
+    }
+
+    fn config_for_url(&self, tenant: &str, _: &str) -> LocksConfig {
+        LocksConfig::new(tenant)
+    }
+}
+
+/// The reference's tests skipped a database that was down, and passed with none.
+fn absent_fails() -> Result<(), Failed> {
+    for trial in ["mutex::acquire_creates", "fairness::newcomer_never_passes_a_live_waiter"] {
+        match db_locks_conformance::run_one(Arc::new(Absent), trial)? {
+            Err(why) if why.contains("cargo xtask test") => {}
+            other => return Err(format!("{trial} without a server: {other:?}").into()),
+        }
+    }
+    Ok(())
+}
+
 /// Runs one trial on a store with this defect.
 fn outcome(defect: Defect, trial: &str) -> Result<Result<(), String>, Failed> {
     let folder = tempfile::tempdir()?;
@@ -418,5 +460,6 @@ fn main() -> ExitCode {
     all.extend(
         trials.into_iter().map(|trial| Trial::test(format!("{Nothing:?}::{trial}"), || must_pass(trial))),
     );
+    all.push(Trial::test("defect_11_of_the_reference::an_absent_server_fails", absent_fails));
     libtest_mimic::run(&Arguments::from_args(), all).exit_code()
 }

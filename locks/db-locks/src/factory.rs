@@ -172,7 +172,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_scheme_chooses_the_engine_at_run_time() {
+    fn defect_1_the_scheme_chooses_the_engine_at_run_time() {
         let engine = |url| sql_engine(url).unwrap();
         assert_eq!(engine("sqlite:x.db"), "sqlite");
         assert_eq!(engine("locks.sqlite"), "sqlite");

@@ -7,7 +7,7 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use common::{Hanging, config, manager, two_managers};
+use common::{Hanging, config, manager, two_managers, two_managers_of};
 use db_locks::{
     AcquireLockOptions, AcquireLockOptionsBuilder, DefaultLockStore, ErrorKind, LockManager, LockManagerImpl,
     LocksConfig, MutexLockBuilder, Registry, ReleaseLockOptionsBuilder, RepositoryProvider, SemaphoreBuilder,
@@ -31,7 +31,7 @@ async fn a_blocking_acquire_waits_and_then_has_the_lock() {
 }
 
 #[tokio::test]
-async fn refusal_is_not_granted_and_says_who_holds() {
+async fn defect_9_refusal_is_not_granted_and_says_who_holds() {
     let (a, b) = two_managers().await;
     a.acquire_lock(&waiting("one", 0)).await.unwrap();
     for ms in [0, 50] {
@@ -44,8 +44,39 @@ async fn refusal_is_not_granted_and_says_who_holds() {
     }
 }
 
+/// One thread for all: whoever slept or waited for the database on it would hold up the other task.
+#[tokio::test]
+async fn defect_3_who_waits_for_a_lock_does_not_hold_up_the_runtime() {
+    let (a, b) = two_managers().await;
+    a.acquire_lock(&waiting("one", 0)).await.unwrap();
+    let waits = tokio::spawn(async move { b.acquire_lock(&waiting("one", 1_000)).await });
+    let (mut longest, mut last) = (Duration::ZERO, Instant::now());
+    while !waits.is_finished() {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+        longest = longest.max(last.elapsed());
+        last = Instant::now();
+    }
+    assert_eq!(waits.await.unwrap().unwrap_err().kind(), ErrorKind::NotGranted);
+    assert!(longest < Duration::from_millis(400), "the runtime stood still for {longest:?}");
+}
+
+/// Whatever the configuration says of a cache, as old ones may.
+#[tokio::test]
+async fn defect_5_nothing_is_answered_from_memory() {
+    let config = LocksConfig { cache_enabled: Some(true), ..config() };
+    let (a, b) = two_managers_of(config).await;
+    let held = a.acquire_lock(&waiting("one", 0)).await.unwrap();
+    assert!(a.get_mutex("one").await.unwrap().locked);
+    assert!(b.release_lock(&held.to_release_options()).await.unwrap());
+    let taken = b.acquire_lock(&waiting("one", 0)).await.unwrap();
+    assert_eq!(a.get_mutex("one").await.unwrap().version, taken.version);
+    let heartbeat = SendHeartbeatOptionsBuilder::new("one", &held.version).build();
+    assert_eq!(a.send_heartbeat(&heartbeat).await.unwrap_err().kind(), ErrorKind::NotFound);
+    assert!(a.acquire_lock(&waiting("one", 0)).await.is_err());
+}
+
 #[tokio::test(flavor = "multi_thread")]
-async fn tasks_of_one_process_come_in_their_order() {
+async fn defect_6_tasks_of_one_process_come_in_their_order() {
     let manager = manager(&config()).await;
     let held = manager.acquire_lock(&waiting("one", 0)).await.unwrap();
     let order = Arc::new(Mutex::new(Vec::new()));

@@ -31,7 +31,10 @@ pub async fn manager(config: &LocksConfig) -> Arc<LockManagerImpl> {
 
 /// Managers in one process that share one database, as two processes would.
 pub async fn two_managers() -> (Arc<LockManagerImpl>, Arc<LockManagerImpl>) {
-    let config = config();
+    two_managers_of(config()).await
+}
+
+pub async fn two_managers_of(config: LocksConfig) -> (Arc<LockManagerImpl>, Arc<LockManagerImpl>) {
     let repository = factory::build_repository(RepositoryProvider::Rdb, &config).await.unwrap();
     let manager = || {
         let store = DefaultLockStore::new(&config, repository.clone(), repository.clone());
