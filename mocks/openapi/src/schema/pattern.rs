@@ -453,7 +453,9 @@ fn anchors_hold(hir: &Hir, at_start: bool, at_end: bool) -> bool {
         HirKind::Look(Look::Start | Look::StartLF) => at_start,
         HirKind::Look(Look::End | Look::EndLF) => at_end,
         HirKind::Look(_) => false,
-        HirKind::Empty | HirKind::Literal(_) | HirKind::Class(_) => true,
+        HirKind::Empty | HirKind::Literal(_) => true,
+        // `[]` has nothing in it: nothing matches, whatever is generated.
+        HirKind::Class(class) => !class.is_empty(),
         HirKind::Capture(capture) => anchors_hold(&capture.sub, at_start, at_end),
         HirKind::Repetition(repetition) => {
             let once = repetition.max.is_some_and(|max| max <= 1);
@@ -494,6 +496,16 @@ mod tests {
         }
         let too_large = Pattern::new("(a{1000}){1000}");
         assert!(!too_large.is_checked() && too_large.is_match("b"));
+    }
+
+    #[test]
+    fn what_a_class_without_characters_makes_is_not_certain() {
+        assert!(is_certain("^[a-z]{2}$") && is_certain("^a|b$"));
+        for source in ["^[]-za+$", "[]", "a|[]b"] {
+            let pattern = Pattern::new(source);
+            let fitted = pattern.fitted(0, None);
+            assert!(fitted.is_none_or(|fitted| !is_certain(&fitted.text)), "{source}");
+        }
     }
 
     #[test]
