@@ -381,3 +381,30 @@ fn bytes_are_base64() {
     assert!(valid("YQ==") && valid("YQ"));
     assert!(!valid("no base64!") && !valid("YQ="));
 }
+
+/// It wants nothing that can be found out by following it again, and what else it wants is wanted once.
+#[test]
+fn a_schema_that_is_a_part_of_itself_is_checked_once() {
+    let spec = json!({
+        "openapi": "3.1.0",
+        "info": {"title": "Circles", "version": "1"},
+        "paths": {"/trees": {"get": {"responses": {"200": {"description": "ok", "content": {
+            "application/json": {"schema": {"$ref": "#/components/schemas/Tree"}}
+        }}}}}},
+        "components": {"schemas": {"Tree": {
+            "type": "object",
+            "allOf": [{"$ref": "#/components/schemas/Tree"}, {"type": "object", "required": ["size"]}],
+            "properties": {
+                "size": {"type": "string"},
+                "parent": {"anyOf": [{"$ref": "#/components/schemas/Tree"}, {"type": "null"}]}
+            }
+        }}}
+    });
+    let import = common::imported(spec.to_string().as_bytes());
+    let tree = import.scenarios[0].schema.unwrap();
+    let check = |value: serde_json::Value| import.api.schemas.validate(tree, &value, Direction::Response);
+    assert_eq!(check(json!({"size": "a", "parent": {"size": "b", "parent": null}})), []);
+    assert!(check(json!({"size": 1})).iter().all(|one| one.at == "/size"));
+    assert!(!check(json!({"size": "a", "parent": {"parent": null}})).is_empty());
+    assert_eq!(common::bodies_are_valid(&import, 50, "a schema that is a part of itself"), 1);
+}

@@ -81,11 +81,22 @@ struct Check<'s> {
     failed: bool,
     steps: u32,
     depth: u32,
+    /// What is being checked: which value by which schema, the innermost last.
+    under_way: Vec<(SchemaId, *const Value)>,
 }
 
 impl<'s> Check<'s> {
     fn new(schemas: &'s Schemas, direction: Direction) -> Self {
-        Check { schemas, direction, violations: Vec::new(), silent: 0, failed: false, steps: 0, depth: 0 }
+        Check {
+            schemas,
+            direction,
+            violations: Vec::new(),
+            silent: 0,
+            failed: false,
+            steps: 0,
+            depth: 0,
+            under_way: Vec::new(),
+        }
     }
 
     fn fail(&mut self, at: &str, keyword: &'static str, told: impl FnOnce() -> (String, Value)) {
@@ -119,9 +130,17 @@ impl<'s> Check<'s> {
             self.fail(at, "", || ("the schema takes too long to check".to_owned(), Value::Null));
             return;
         }
+        let this = std::ptr::from_ref(value);
+        let of_this = self.under_way.iter().rev().take_while(|(_, value)| std::ptr::eq(*value, this));
+        // A schema that leads to itself says no more of the same value than it says anyway.
+        if of_this.map(|(under_way, _)| *under_way).any(|under_way| under_way == id) {
+            return;
+        }
+        self.under_way.push((id, this));
         self.depth += 1;
         self.schema(self.schemas.get(id), value, at);
         self.depth -= 1;
+        self.under_way.pop();
     }
 
     fn schema(&mut self, schema: &'s Schema, value: &Value, at: &mut String) {
