@@ -11,6 +11,8 @@ use crate::pairs::Pairs;
 
 /// One step of indentation.
 const STEP: usize = 4;
+/// YAML reads longer keys only if a question mark is before them: a little less than its 1,024 characters.
+const LONGEST_SIMPLE_KEY: usize = 1_000;
 
 impl Scenario {
     /// The scenario as the text of a `.scr` file. Reading it gives an equal scenario, except that
@@ -114,7 +116,16 @@ impl Writer {
         self.indent(depth * STEP);
         // Directives in keys would be rendered; what is meant is always the text.
         let key = if directives(key).is_empty() { literal(key) } else { key.to_owned() };
-        self.text.push_str(&if is_plain(&key) { key } else { quoted(&key) });
+        let key = if is_plain(&key) { key } else { quoted(&key) };
+        let is_long = key.len() > LONGEST_SIMPLE_KEY;
+        if is_long {
+            self.text.push_str("? ");
+        }
+        self.text.push_str(&key);
+        if is_long {
+            self.text.push('\n');
+            self.indent(depth * STEP);
+        }
         self.text.push(':');
     }
 

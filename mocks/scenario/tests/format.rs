@@ -256,3 +256,24 @@ fn reference_files_read_and_read_the_same_when_written() {
     }
     assert!(count >= 19, "{count}");
 }
+
+/// Parameters without a value may be whole documents.
+#[test]
+fn keys_longer_than_yaml_likes_them_are_read_again() {
+    for length in [999, 1_000, 1_001, 1_024, 1_025, 5_000] {
+        for name in ["x".repeat(length), "\0".repeat(length), format!("a: {}'", "é".repeat(length))] {
+            for value in ["^1$", "a\nb\n", "", " #'\"{{`{{`}}"] {
+                let mut scenario = Scenario {
+                    method: "GET".into(),
+                    name: "n".into(),
+                    path: "/a".into(),
+                    ..Scenario::default()
+                };
+                scenario.request.match_query_params.set(name.as_str(), value);
+                scenario.request.match_query_params.set("page", "2");
+                scenario.response.headers.add(format!("X-{}", "h".repeat(length)), value.to_owned());
+                assert_eq!(read(&scenario.to_yaml()), scenario, "{length}");
+            }
+        }
+    }
+}
