@@ -277,10 +277,8 @@ fn query(contract: &Contract, options: &RunOptions, examples: bool) -> Vec<(Stri
         let maker = pattern.map_or_else(|| Maker::of_example(value), Maker::of_pattern);
         query.push((name.to_owned(), maker));
     }
-    for (name, pattern) in rules.match_query_params.iter() {
-        // Nothing is sent of what must not be there, nor for a rule about all others.
-        let is_sent = name != "*" && pattern != "__absent__" && !pattern.is_empty();
-        if rules.example_query_params.get(name).is_none() && is_sent {
+    for (name, pattern) in rules.query_patterns() {
+        if rules.example_query_params.get(name).is_none() && !pattern.is_empty() {
             query.push((name.to_owned(), Maker::of_pattern(pattern)));
         }
     }

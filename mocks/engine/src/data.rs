@@ -56,11 +56,7 @@ impl Variables {
             })
         };
         let headers = names.iter().filter(|word| is_canonical(word));
-        let defaults = scenario
-            .request
-            .match_query_params
-            .iter()
-            .filter(|(name, text)| *name != "*" && *text != "__absent__");
+        let defaults = scenario.request.query_patterns();
         Variables {
             count: COUNT.into(),
             defaults: defaults.map(|(name, text)| (name.into(), text.into())).collect(),

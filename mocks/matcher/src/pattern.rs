@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 use api_mock_datagen::strip_type_tags;
-use api_mock_scenario::{constant, directives};
+use api_mock_scenario::{ABSENT, constant, directives};
 use regex::{Regex, RegexBuilder};
 
 /// What a compiled expression may occupy, in bytes.
@@ -16,9 +16,6 @@ const KNOWN_BYTES: usize = 128 << 10;
 
 /// A pattern that begins so does not fit what is missing, even if it fits what is empty.
 const PRESENT: &str = "__present__";
-
-/// This pattern fits only what is missing.
-const ABSENT: &str = "__absent__";
 
 /// A text that a value is compared with, or is searched for as a regular expression.
 #[derive(Clone, Debug)]

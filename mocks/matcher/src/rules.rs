@@ -4,7 +4,7 @@ use std::cell::OnceCell;
 use std::collections::HashMap;
 use std::sync::OnceLock;
 
-use api_mock_scenario::{Pairs, Scenario};
+use api_mock_scenario::{OTHER_PARAMETERS, Pairs, Scenario};
 use http::HeaderName;
 use http::header::CONTENT_TYPE;
 use sha2::{Digest, Sha256};
@@ -104,9 +104,6 @@ pub(crate) struct Contents {
     strict: bool,
 }
 
-/// Instead of a query parameter's name: all that have no pattern of their own.
-const OTHERS: &str = "*";
-
 /// A rule of this and the SHA-256 in hexadecimal fits one body only, which may be binary or long.
 const DIGEST: &str = "__sha256__";
 
@@ -128,7 +125,7 @@ impl Rules {
         };
         let given = |text: &str| (!text.is_empty()).then(|| TextPattern::new(text));
         let (others, query): (Vec<_>, Vec<_>) =
-            compile(&request.match_query_params).into_iter().partition(|(name, _)| name == OTHERS);
+            compile(&request.match_query_params).into_iter().partition(|(name, _)| name == OTHER_PARAMETERS);
         Rules {
             query,
             other_query: others.into_iter().next().map(|(_, pattern)| pattern),

@@ -21,7 +21,9 @@ pub use error::{Problem, ScenarioError};
 pub use fault::{ConnectionFault, Delay, FaultRequest, FaultRule, FaultStage, FaultTiming};
 pub use group::{ALL as ALL_GROUPS, GroupConfig};
 pub use layout::{Layout, TextPlace, TextStyle};
-pub use model::{Contents, Extra, Key, RequestRules, ResponsePlan, Scenario, Status, Wait};
+pub use model::{
+    ABSENT, Contents, Extra, Key, OTHER_PARAMETERS, RequestRules, ResponsePlan, Scenario, Status, Wait,
+};
 pub use name::{digest, generated_name, group_of, recorded_name};
 pub use pairs::{HeaderLists, Pairs};
 pub use path::{

@@ -84,6 +84,20 @@ pub struct RequestRules {
     pub extra: Extra,
 }
 
+/// Instead of a query parameter's name: all that have no pattern of their own.
+pub const OTHER_PARAMETERS: &str = "*";
+/// A pattern that fits only what is missing.
+pub const ABSENT: &str = "__absent__";
+
+impl RequestRules {
+    /// The patterns for query parameters that may be there, by their names.
+    pub fn query_patterns(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.match_query_params
+            .iter()
+            .filter(|(name, pattern)| *name != OTHER_PARAMETERS && *pattern != ABSENT)
+    }
+}
+
 /// What a scenario answers.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ResponsePlan {

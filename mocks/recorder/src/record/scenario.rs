@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 
 use api_mock_scenario::{
-    Contents, Pairs, Scenario, Status, group_of, literal, literal_path, method, normalized_path,
-    recorded_name, valid_name,
+    ABSENT, Contents, OTHER_PARAMETERS, Pairs, Scenario, Status, group_of, literal, literal_path, method,
+    normalized_path, recorded_name, valid_name,
 };
 use bytes::Bytes;
 use http::HeaderName;
@@ -145,7 +145,7 @@ fn add_query(scenario: &mut Scenario, query: &[(String, String)], options: &File
 
 /// Whether a rule can be about the parameter of this name: braces would be a directive, and a star means others.
 fn can_be_named(name: &str) -> bool {
-    !name.contains("{{") && name != "*"
+    !name.contains("{{") && name != OTHER_PARAMETERS
 }
 
 /// Another query is another request. What is not compared, because it is secret, may be any; where only some names are compared, others are
@@ -161,7 +161,7 @@ fn no_other_query(scenario: &mut Scenario, query: &[(String, String)], options: 
             rules.set(name.as_str(), "__present__");
         }
     }
-    rules.set("*", "__absent__");
+    rules.set(OTHER_PARAMETERS, ABSENT);
 }
 
 /// An expression for this text and no other.
