@@ -53,7 +53,7 @@ const LONGEST_POINTER: usize = 1000;
 /// How many schemas are applied to one value and its parts.
 const MAX_STEPS: u32 = 2_000_000;
 /// How deep schemas apply schemas.
-const MAX_DEPTH: u32 = 300;
+const MAX_DEPTH: usize = 300;
 
 impl Schemas {
     /// Everything about a value that its schema does not allow, up to a thousand violations.
@@ -80,7 +80,6 @@ struct Check<'s> {
     silent: u32,
     failed: bool,
     steps: u32,
-    depth: u32,
     /// What is being checked: which value by which schema, the innermost last.
     under_way: Vec<(SchemaId, *const Value)>,
 }
@@ -94,7 +93,6 @@ impl<'s> Check<'s> {
             silent: 0,
             failed: false,
             steps: 0,
-            depth: 0,
             under_way: Vec::new(),
         }
     }
@@ -126,20 +124,18 @@ impl<'s> Check<'s> {
             return;
         }
         self.steps += 1;
-        if self.steps > MAX_STEPS || self.depth > MAX_DEPTH {
+        if self.steps > MAX_STEPS || self.under_way.len() > MAX_DEPTH {
             self.fail(at, "", || ("the schema takes too long to check".to_owned(), Value::Null));
             return;
         }
         let this = std::ptr::from_ref(value);
-        let of_this = self.under_way.iter().rev().take_while(|(_, value)| std::ptr::eq(*value, this));
+        let mut of_this = self.under_way.iter().rev().take_while(|(_, value)| std::ptr::eq(*value, this));
         // A schema that leads to itself says no more of the same value than it says anyway.
-        if of_this.map(|(under_way, _)| *under_way).any(|under_way| under_way == id) {
+        if of_this.any(|(under_way, _)| *under_way == id) {
             return;
         }
         self.under_way.push((id, this));
-        self.depth += 1;
         self.schema(self.schemas.get(id), value, at);
-        self.depth -= 1;
         self.under_way.pop();
     }
 
