@@ -340,6 +340,9 @@ impl FencedRepository for Spoilt {
     }
 }
 
+const OF_A_FILE: Capabilities =
+    Capabilities { server_clock: true, shared_between_processes: true, survives_restart: true, push: false };
+
 /// Clients of the spoilt store, on a file that goes away with it.
 struct SpoiltFile {
     defect: Defect,
@@ -372,12 +375,7 @@ impl Backend for SpoiltFile {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities {
-            server_clock: true,
-            shared_between_processes: true,
-            survives_restart: true,
-            push: false,
-        }
+        OF_A_FILE
     }
 
     fn config_for_url(&self, tenant: &str, url: &str) -> LocksConfig {
@@ -403,12 +401,7 @@ impl Backend for Absent {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities {
-            server_clock: true,
-            shared_between_processes: true,
-            survives_restart: true,
-            push: false,
-        }
+        OF_A_FILE
     }
 
     fn config_for_url(&self, tenant: &str, _: &str) -> LocksConfig {

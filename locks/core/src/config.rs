@@ -202,15 +202,11 @@ impl LocksConfig {
         validate_table("mutexes_table_name", self.mutexes_table_name())?;
         validate_table("semaphores_table_name", self.semaphores_table_name())?;
         validate_table("waiters_table_name", self.waiters_table_name())?;
-        let names = [self.mutexes_table_name(), self.semaphores_table_name(), self.waiters_table_name()];
-        for (field, name, others) in
-            [("semaphores_table_name", names[1], &names[..1]), ("waiters_table_name", names[2], &names[..2])]
-        {
-            if others.iter().any(|other| other.eq_ignore_ascii_case(name)) {
-                return Err(LockError::validation(field, "must differ from the names of the other tables"));
-            }
-        }
-        Ok(())
+        validate_distinct_tables(&[
+            ("mutexes_table_name", self.mutexes_table_name()),
+            ("semaphores_table_name", self.semaphores_table_name()),
+            ("waiters_table_name", self.waiters_table_name()),
+        ])
     }
 }
 
@@ -235,6 +231,23 @@ fn validate_table(field: &'static str, name: &str) -> LockResult<()> {
         field,
         "must be 1 to 48 letters, digits and underscores, not starting with a digit",
     ))
+}
+
+/// Checks that all tables have names of their own, whatever their case: each with the field that it comes from. A store has more of them than
+/// the configuration names.
+///
+/// # Errors
+/// [`LockError::Validation`] that names the field of the first whose name an earlier one has.
+pub fn validate_distinct_tables(tables: &[(&'static str, &str)]) -> LockResult<()> {
+    let is_taken = |(number, (_, name)): &(usize, &(&str, &str))| {
+        tables.iter().take(*number).any(|(_, other)| other.eq_ignore_ascii_case(name))
+    };
+    match tables.iter().enumerate().find(is_taken) {
+        Some((_, (field, _))) => {
+            Err(LockError::validation(field, "must differ from the names of the other tables"))
+        }
+        None => Ok(()),
+    }
 }
 
 /// Passwords in URLs are not shown.

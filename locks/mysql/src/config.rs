@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use db_locks_core::config::validate_distinct_tables;
 use db_locks_core::{LockError, LockResult, LocksConfig, error::redact_url};
 use mysql_async::{Opts, OptsBuilder, SslOpts};
 
@@ -270,13 +271,9 @@ impl Tables {
             clients: format!("{}_clients", config.waiters_table_name()),
         };
         // Whether case matters depends on the server's file system.
-        let mut lower: Vec<String> = tables.names().iter().map(|name| name.to_ascii_lowercase()).collect();
-        lower.push("db_locks_migrations".to_string());
-        lower.sort_unstable();
-        if lower.windows(2).any(|pair| pair[0] == pair[1]) {
-            let message = "must differ from the names of the other tables";
-            return Err(LockError::validation("mutexes_table_name", message));
-        }
+        let names = tables.names().into_iter().chain(["db_locks_migrations"]);
+        let names: Vec<_> = names.map(|name| ("mutexes_table_name", name)).collect();
+        validate_distinct_tables(&names)?;
         Ok(tables)
     }
 

@@ -26,6 +26,11 @@ pub(crate) fn row_of<'a>(lock: &'a LockId, mutex_key: &'a str, version: &str) ->
     (!by_version).then(|| [lock.key(), mutex_key])
 }
 
+/// The same for a batch, in which there are only handles that name their rows; another one finds none.
+pub(crate) fn named_row<'a>(lock: &'a LockId, mutex_key: &'a str, version: &str) -> [&'a str; 2] {
+    row_of(lock, mutex_key, version).unwrap_or_default()
+}
+
 /// The mutex key for a procedure: NULL when the row has to be looked for by its version; a name that no row has when the handle can mean none.
 pub(crate) fn mutex_key_param(lock: &LockId, mutex_key: &str, version: &str) -> Value {
     match row_of(lock, mutex_key, version) {

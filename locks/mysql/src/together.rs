@@ -15,7 +15,7 @@ use mysql_async::Value;
 
 use crate::codec::SLOT_COLUMNS;
 use crate::config::Tables;
-use crate::handle::row_of;
+use crate::handle::named_row;
 use crate::repository::{flags_in_batch, take_params};
 use crate::statements::{NOW_US, append_call, append_value};
 
@@ -83,7 +83,7 @@ impl Together {
                     ask.lease_ms.into(),
                     ask.data.as_deref().into(),
                 ];
-                (ask.lock.tenant(), named(&ask.lock, &ask.mutex_key, &ask.version), values)
+                (ask.lock.tenant(), named_row(&ask.lock, &ask.mutex_key, &ask.version), values)
             }),
         );
         let held = format!("m.version IN (a.v, a.n) AND m.deleted_at_us = 0 AND m.expires_at_us > {NOW_US}");
@@ -102,7 +102,7 @@ impl Together {
             &["v", "d"],
             asks.iter().map(|ask| {
                 let values = vec![ask.version.as_str().into(), ask.data.as_deref().into()];
-                (ask.lock.tenant(), named(&ask.lock, &ask.mutex_key, &ask.version), values)
+                (ask.lock.tenant(), named_row(&ask.lock, &ask.mutex_key, &ask.version), values)
             }),
         );
         let own =
@@ -187,11 +187,6 @@ fn rows_of_grants(asks: &[&AcquireRequest]) -> String {
             (ask.lock.tenant(), ["", ask.lock.key()], values)
         }),
     )
-}
-
-/// The semaphore and the mutex whose row a handle names. One that names none is not to be here, and finds none.
-fn named<'a>(lock: &'a LockId, mutex_key: &'a str, version: &str) -> [&'a str; 2] {
-    row_of(lock, mutex_key, version).unwrap_or_default()
 }
 
 /// The semaphore and the mutex that a queue is for.

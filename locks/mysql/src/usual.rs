@@ -16,7 +16,7 @@ use db_locks_core::{AcquireRequest, ReleaseRequest};
 use mysql_async::Value;
 
 use crate::config::Tables;
-use crate::handle::row_of;
+use crate::handle::named_row;
 use crate::statements::{NOW_US, append_value};
 
 /// The texts for one set of tables.
@@ -78,8 +78,7 @@ impl Usual {
             "version = VALUES(version) AND expires_at_us > 0 AND delete_on_release = 0 AND deleted_at_us = 0";
         let set = [("updated_at_us", "@db_locks_now"), ("data", "COALESCE(VALUES(data), data)")];
         let rows = asks.iter().map(|ask| {
-            // One that names no row is not to be here, and finds none.
-            let [semaphore, mutex] = row_of(&ask.lock, &ask.mutex_key, &ask.version).unwrap_or_default();
+            let [semaphore, mutex] = named_row(&ask.lock, &ask.mutex_key, &ask.version);
             let head = [ask.lock.tenant(), semaphore, mutex];
             (head, 0, ask.version.as_str(), ask.data.as_deref(), [])
         });

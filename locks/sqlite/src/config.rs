@@ -3,6 +3,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
+use db_locks_core::config::validate_distinct_tables;
 use db_locks_core::{LockError, LockResult, LocksConfig};
 
 /// Where the database is.
@@ -105,14 +106,8 @@ impl Tables {
             fenced: format!("{}_fenced", config.mutexes_table_name()),
         };
         let Self { mutexes, semaphores, waiters, clients, clock, fenced } = &tables;
-        let names = [mutexes, semaphores, waiters, clients, clock, fenced];
-        let mut lower: Vec<_> = names.iter().map(|name| name.to_ascii_lowercase()).collect();
-        lower.push("db_locks_migrations".to_string());
-        lower.sort_unstable();
-        if lower.windows(2).any(|pair| pair[0] == pair[1]) {
-            let message = "must differ from the names of the other tables";
-            return Err(LockError::validation("mutexes_table_name", message));
-        }
+        let names = [mutexes, semaphores, waiters, clients, clock, fenced, "db_locks_migrations"];
+        validate_distinct_tables(&names.map(|name| ("mutexes_table_name", name)))?;
         Ok(tables)
     }
 }

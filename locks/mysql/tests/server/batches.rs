@@ -68,6 +68,28 @@ async fn hold_all(store: &Arc<MysqlRepository>, asks: &[AcquireRequest]) -> Vec<
     held
 }
 
+/// Acquires all while somebody has locked the row of the twenty-first, who alone has to wait for that.
+async fn hold_all_but_the_locked(
+    database: &mut Database,
+    store: &Arc<MysqlRepository>,
+    asks: &[AcquireRequest],
+    lock_row: &str,
+) -> Vec<MutexLock> {
+    database.run("START TRANSACTION").await;
+    database.run(lock_row).await;
+    let mut calls: Vec<_> = asks.iter().map(|ask| start(store, ask)).collect();
+    let stuck = calls.remove(20);
+    let mut held = Vec::new();
+    for call in calls {
+        let acquired = timeout(Duration::from_secs(8), call).await.expect("waited for a stranger's lock");
+        held.push(lock_of(acquired.unwrap().unwrap()));
+    }
+    assert!(!stuck.is_finished());
+    database.run("COMMIT").await;
+    held.insert(20, lock_of(stuck.await.unwrap().unwrap()));
+    held
+}
+
 #[tokio::test]
 async fn many_calls_are_few_round_trips() {
     few_round_trips(mutex).await;
@@ -113,18 +135,7 @@ async fn a_locked_row_holds_nobody_else_up() {
     let store = database.connect().await;
     let asks = asks(&store, 40).await;
     let lock_row = "SELECT 1 FROM mutexes WHERE mutex_key = 'key 20' AND tenant_id = 'tenant' AND semaphore_key = '' FOR UPDATE";
-    database.run("START TRANSACTION").await;
-    database.run(lock_row).await;
-    let mut calls: Vec<_> = asks.iter().map(|ask| start(&store, ask)).collect();
-    let stuck = calls.remove(20);
-    let mut held = Vec::new();
-    for call in calls {
-        let acquired = timeout(Duration::from_secs(8), call).await.expect("waited for a stranger's lock");
-        held.push(lock_of(acquired.unwrap().unwrap()));
-    }
-    assert!(!stuck.is_finished());
-    database.run("COMMIT").await;
-    held.insert(20, lock_of(stuck.await.unwrap().unwrap()));
+    let held = hold_all_but_the_locked(&mut database, &store, &asks, lock_row).await;
 
     database.run("START TRANSACTION").await;
     database.run(lock_row).await;
@@ -159,20 +170,9 @@ async fn a_locked_semaphore_holds_nobody_else_up() {
     let mut asks = asks_for(&store, 40, semaphore).await;
     // A batch can have both kinds.
     asks.extend(asks_for(&store, 10, mutex).await);
-    database.run("START TRANSACTION").await;
-    database
-        .run("SELECT 1 FROM semaphores WHERE semaphore_key = 'key 20' AND tenant_id = 'tenant' FOR UPDATE")
-        .await;
-    let mut calls: Vec<_> = asks.iter().map(|ask| start(&store, ask)).collect();
-    let stuck = calls.remove(20);
-    let mut held = Vec::new();
-    for call in calls {
-        let acquired = timeout(Duration::from_secs(8), call).await.expect("waited for a stranger's lock");
-        held.push(lock_of(acquired.unwrap().unwrap()));
-    }
-    assert!(!stuck.is_finished());
-    database.run("COMMIT").await;
-    held.insert(20, lock_of(stuck.await.unwrap().unwrap()));
+    let lock_row =
+        "SELECT 1 FROM semaphores WHERE semaphore_key = 'key 20' AND tenant_id = 'tenant' FOR UPDATE";
+    let held = hold_all_but_the_locked(&mut database, &store, &asks, lock_row).await;
     for (lock, ask) in held.iter().zip(&asks) {
         assert_eq!((&lock.lock_id().unwrap(), &lock.version), (&ask.lock, &ask.version));
     }
